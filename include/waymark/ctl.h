@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The control protocol between waymark (client) and waymarkd (server).
+ *
+ * A stream socket in the file system. The client sends requests, one JSON
+ * object a line, at most WM_CTL_REQUEST_MAX bytes with the newline; the server
+ * answers each with one line, in order:
+ *
+ *   {"command": "where", "protocol": "tcp", "source": "10.0.0.3:4711", "destination": "10.200.1.1:80"}
+ *   {"ok": true, "data": {...}}
+ *   {"ok": false, "error": "what is wrong", "errno": 22}
+ *
+ * What is no request (not JSON, no object, too long, unknown command, an
+ * argument that is missing, unknown or of the wrong type) gets an error reply
+ * and the connection is closed. A request that is well-formed but cannot be
+ * served (no such vip) gets an error reply and the connection stays.
+ *
+ * Commands, their arguments (* required) and the keys of `data`. Keys are
+ * stable: they are only added to. Addresses and endpoints are text
+ * ("10.0.0.1", "[fc00::1]:80", port "*" for every port); counts are integers;
+ * times are seconds (numbers) and end in _s.
+ *
+ * status   -> version, pid, uptime_s, config (path), interfaces [text], mode
+ *             ("native"|"generic"), adopted (bool), prog_id, abi, vips, reals,
+ *             dests, dests_max, retiring, flows_max, packets, bytes, marked,
+ *             offload {backend, rules, rules_max, mark_bits, backing_off},
+ *             reloads, last_reload {ok, text, age_s} (absent before the first)
+ * vip      -> [ {name, address, port (0 every), protocol, number, hash, offload,
+ *             ring, reals, packets, marked, bytes, flows} ]
+ * real     vip -> [ {vip, address, weight, dest, slots, share (of the ring, 0..1),
+ *             packets, marked, bytes, flows} ]
+ * dest     -> [ {dest, mark, generation, vip, real, state ("live"|"retiring"),
+ *             packets, marked, bytes, flows} ]
+ * flow     protocol*, source*, destination*
+ *          -> {protocol, source, destination, in_table (bool), dest, real, idle_s,
+ *             state ("counting"|"proven"|"closing"), counted, rule (null or
+ *             {state, mark, dest, real, packets, bytes, age_s})}
+ * flows    max (default 1000) -> {total, rules [ {protocol, source, destination,
+ *             state, mark, dest, vip, real, packets, bytes, age_s} ]}
+ *             the flows that the daemon has a rule for
+ * mark     mark* -> {mark, dest, generation, meaning ("live"|"stale"|"gone"|
+ *             "unknown"), vip, real}   (vip, real: null unless live)
+ * stats    -> {counters {name: n}, bytes, offload {candidates, installed, refused,
+ *             full, held, failed_removals, active, installing, deleting,
+ *             ended {idle, closed, dest-gone, evicted, stale}, packets, bytes},
+ *             events {read, lost}}
+ * ring     vip* -> {vip, reals [address], slot [index into reals, -1 nobody]}
+ * where    protocol*, source*, destination*
+ *          -> {protocol, source, destination, vip (null: not ours), slot, dest,
+ *             real (null: nobody), outer_source,
+ *             flow (null or {dest, real}: what the flow table says instead)}
+ * reload   -> {summary}            (an error changes nothing)
+ */
+#ifndef WAYMARK_CTL_H
+#define WAYMARK_CTL_H
+
+#define WM_CTL_PATH "/run/waymark/control.sock" /* default */
+
+enum {
+	WM_CTL_REQUEST_MAX = 4096,
+	WM_CTL_REPLY_MAX = 16 << 20,
+
+	/* Exit codes of waymark(8). */
+	WM_EXIT_OK = 0,
+	WM_EXIT_FAILED = 1,
+	WM_EXIT_USAGE = 2,
+	WM_EXIT_NO_DAEMON = 3,
+};
+
+#endif

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Every capacity of waymark and why it is what it is. Both sides compile this
+ * file; a number that is only a default says so.
+ */
+#ifndef WAYMARK_LIMITS_H
+#define WAYMARK_LIMITS_H
+
+enum {
+	/* Slots of a ring. Katran's size, and prime: the permutation of a real
+	 * visits every slot only if the size is prime. Changing it changes every
+	 * flow's real, and breaks mixed fleets. */
+	WM_RING_SLOTS = 65537,
+
+	/* A destination id is 16 bits wherever it is stored: ring slot, flow
+	 * table entry, mark. Id 0 means "none". */
+	WM_DEST_BITS_MAX = 16,
+	/* Default: 4095 destinations, and 4 bits of a 16-bit mark stay for the
+	 * generation. */
+	WM_DEST_BITS_DEFAULT = 12,
+	WM_DEST_BITS_MIN = 4,
+
+	/* Buckets of the flow table, 8 flows each. Default 2^17: a million flows
+	 * in 8 MiB. The daemon sizes it from the configuration. */
+	WM_FLOW_BITS_DEFAULT = 17,
+	WM_FLOW_BITS_MIN = 4,
+	WM_FLOW_BITS_MAX = 26, /* 4 GiB, 512 million flows */
+	WM_FLOW_WAYS = 8,      /* 8 entries of 8 bytes fill a cache line */
+
+	/* Buckets of one half of the vip table, 2 vips each (a cache line). The
+	 * builder looks for a seed with no bucket overfull; at one vip in 8
+	 * buckets it finds one at once. */
+	WM_VIP_BITS_DEFAULT = 12,
+	WM_VIP_BITS_MIN = 6,
+	WM_VIP_BITS_MAX = 16,
+	WM_VIP_WAYS = 2,
+	WM_VIPS_MAX = 4096, /* vips in one configuration */
+
+	/* Rings that the data plane holds; 128 KiB each. A reload needs a spare
+	 * ring for each vip whose ring changes. */
+	WM_RINGS_DEFAULT = 64,
+	WM_RINGS_MAX = 2 * WM_VIPS_MAX,
+
+	/* CPUs with counters of their own when nobody sized the maps (`ip link
+	 * set xdp`). A packet on a CPU beyond that is forwarded, not counted. */
+	WM_CPUS_DEFAULT = 16,
+	WM_CPUS_MAX = 1024,
+
+	/* The flow table counts a flow's packets up to here, no further: the
+	 * entry has 8 bits and the top values are states. */
+	WM_PROMOTE_AFTER_MAX = 200,
+	WM_PROMOTE_AFTER_DEFAULT = 8,
+
+	/* Weights above this only cost ring building time. */
+	WM_WEIGHT_MAX = 65535,
+};
+
+/* Katran's ring seeds: MAX_VIPS * RING_SIZE and MAX_VIPS of its default
+ * build. A fleet built with other sizes sets `ring-seeds`. */
+#define WM_RING_SEED_V4 33554944u
+#define WM_RING_SEED_V6 512u
+
+#endif

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The running XDP program and its maps: the only room that touches BPF maps.
+ * Loads and attaches, or adopts what is attached already; writes tables, reads
+ * counters through mapped memory (no system call a counter).
+ *
+ * Programs are attached through netlink, not by a bpf_link: they outlive the
+ * daemon, `ip link show` names them and `ip link set dev X xdp off` ends them.
+ */
+#ifndef WM_DATAPLANE_H
+#define WM_DATAPLANE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <waymark/abi.h>
+
+#include "err.h"
+
+struct wm_dp;
+
+enum wm_dp_mode { WM_DP_AUTO, WM_DP_NATIVE, WM_DP_GENERIC };
+
+struct wm_dp_options {
+	const char *const *interfaces;
+	size_t n_interfaces;
+	enum wm_dp_mode mode;
+	const char *pin; /* directory for the pins, made if missing; NULL: no pins */
+	/* Sizes for a fresh load; 0: the default. An adopted program keeps its own. */
+	uint32_t dest_bits, flow_bits, vip_bits, rings, cpus;
+};
+
+/*
+ * Adopt the waymark program that is attached to the first interface, or load a
+ * fresh one; attach it to every interface that lacks it. Native mode; WM_DP_AUTO
+ * falls back to generic mode with a warning. An attached program that is not
+ * ours, or speaks another ABI version, is refused (-EBUSY) and stays.
+ * Needs root (CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON).
+ */
+int wm_dp__open(struct wm_dp **dp, const struct wm_dp_options *options, struct wm_err *err);
+/* Only adopt; -ENOENT if nothing of ours is attached. */
+int wm_dp__adopt(struct wm_dp **dp, const char *interface, struct wm_err *err);
+/* Free what this process holds; packets go on. */
+void wm_dp__close(struct wm_dp *dp);
+/* Take the program off every interface and remove the pins. */
+int wm_dp__detach(struct wm_dp *dp, struct wm_err *err);
+
+bool wm_dp__adopted(const struct wm_dp *dp);
+const char *wm_dp__mode_name(const struct wm_dp *dp); /* "native" or "generic" */
+uint32_t wm_dp__prog_id(const struct wm_dp *dp);
+const struct wm_params *wm_dp__params(const struct wm_dp *dp);
+
+/* The control page. Write single fields; each store takes effect at once. */
+volatile struct wm_ctl *wm_dp__ctl(struct wm_dp *dp);
+/* Seeds a fresh flow table's hash and sets clock and defaults; called by
+ * wm_dp__open() for a program that nobody configured yet. */
+
+/* Destinations. Entries as the data plane holds them, never NULL for an id
+ * below 1 << dest_bits. set: writes the entry and its mark last. clear: the
+ * mark first. */
+const struct wm_dest *wm_dp__dest(struct wm_dp *dp, uint16_t id);
+void wm_dp__dest_set(struct wm_dp *dp, uint16_t id, const struct wm_dest *dest);
+void wm_dp__dest_clear(struct wm_dp *dp, uint16_t id);
+
+/* The ring `index`: memory of the data plane; fill it only while no vip names it. */
+struct wm_ring *wm_dp__ring(struct wm_dp *dp, uint32_t index);
+
+/* Live vips, into at most `max` entries; returns how many there are. */
+size_t wm_dp__vips(struct wm_dp *dp, struct wm_vip *out, size_t max);
+/* Replace all vips at once. -ENOSPC: they do not fit the table. */
+int wm_dp__vips_publish(struct wm_dp *dp, const struct wm_vip *vips, size_t n, struct wm_err *err);
+
+/* Wait until no packet is under way that may have seen the tables as they were
+ * before this call. */
+void wm_dp__grace(struct wm_dp *dp);
+
+/* Counters, summed over the CPUs. */
+void wm_dp__counters(struct wm_dp *dp, uint64_t out[WM_COUNTERS_MAX], uint64_t *bytes);
+void wm_dp__dest_stats(struct wm_dp *dp, uint16_t id, struct wm_dest_stats *out);
+/* Zero them when an id is given to another destination. */
+void wm_dp__dest_stats_reset(struct wm_dp *dp, uint16_t id);
+extern const char *const wm_counter_names[WM_COUNTERS_USED]; /* "tx_marked", ... */
+extern const char *const wm_counter_texts[WM_COUNTERS_USED];
+
+/* --- flow table --- */
+
+struct wm_flow_slot {
+	uint64_t entry;
+	uint16_t dest;
+	uint32_t idle_ticks; /* since the last packet that wrote the entry */
+	uint8_t state;       /* packets counted, or WM_FLOW_CLOSING */
+};
+uint64_t wm_dp__flow_hash(struct wm_dp *dp, const struct wm_flow *flow);
+/* false: not in the table. */
+bool wm_dp__flow_find(struct wm_dp *dp, const struct wm_flow *flow, struct wm_flow_slot *out);
+/* As if a packet had just come: the entry of a flow whose packets the NIC marks
+ * would age else. */
+void wm_dp__flow_touch(struct wm_dp *dp, const struct wm_flow *flow);
+/* Count the flow's packets from zero again: its rule is gone. */
+void wm_dp__flow_restart(struct wm_dp *dp, const struct wm_flow *flow);
+/* Remove every entry of these destinations (bit `id` of `dests` set). Returns
+ * the entries removed. Reads the whole table: bounded by its size. */
+uint64_t wm_dp__flow_sweep(struct wm_dp *dp, const uint64_t dests[1024]);
+/* Entries in use. Reads the whole table. */
+uint64_t wm_dp__flow_count(struct wm_dp *dp);
+uint32_t wm_dp__tick_ns(struct wm_dp *dp, uint64_t *ns); /* length of a tick; returns the tick now */
+
+/* --- events --- */
+
+/*
+ * Events wait in per-CPU perf buffers. `fd` becomes readable when a buffer has
+ * filled to its watermark; between these, call consume on a timer. `lost`
+ * counts events that a buffer had no room for.
+ */
+struct wm_dp_event_hooks {
+	void (*event)(void *arg, const struct wm_event *event);
+	void (*lost)(void *arg, uint64_t count);
+	void *arg;
+};
+int wm_dp__events_open(struct wm_dp *dp, const struct wm_dp_event_hooks *hooks, struct wm_err *err);
+int wm_dp__events_fd(struct wm_dp *dp);
+int wm_dp__events_consume(struct wm_dp *dp);
+
+#endif

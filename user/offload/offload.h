@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Offload backends: what puts rules into a NIC. A backend only installs,
+ * removes and lists; when and why is decided in rules.c.
+ */
+#ifndef WM_OFFLOAD_H
+#define WM_OFFLOAD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <waymark/abi.h>
+
+#include "err.h"
+
+/* What a rule does: a packet of this flow carries this mark. A TCP rule matches
+ * only packets without SYN, FIN and RST where the NIC can (caps.tcp_flags). */
+struct wm_rule {
+	struct wm_flow flow;
+	uint32_t mark;
+};
+
+struct wm_rule_stats {
+	uint64_t packets, bytes;
+	uint64_t last_used_ns; /* CLOCK_MONOTONIC; 0: never */
+};
+
+struct wm_offload_caps {
+	uint32_t mark_bits; /* width of a mark */
+	uint32_t capacity;  /* rules; 0: unknown */
+	bool tcp_flags;
+	bool stats;         /* list() gives packets and last use */
+};
+
+struct wm_offload; /* a backend's own state */
+
+/* Every hook but open and close may be NULL: not supported. Functions return 0
+ * or -errno. A hook may take milliseconds, never longer: it runs in the
+ * daemon's loop. */
+struct wm_offload_ops {
+	const char *name;
+	int (*open)(struct wm_offload **off, const char *interface, const char *argument,
+		    struct wm_err *err);
+	void (*close)(struct wm_offload *off);
+	const struct wm_offload_caps *(*caps)(struct wm_offload *off);
+	/*
+	 * Install n rules. result[i]: 0 installed; -EINPROGRESS: asked for, poll()
+	 * will tell; -ENOSPC: table full; any other: refused. A rule for a flow
+	 * that has one replaces it.
+	 */
+	void (*install)(struct wm_offload *off, const struct wm_rule *rules, size_t n, int *result);
+	/* result[i]: 0 or -ENOENT: it is gone now; else it may still be there. */
+	void (*remove)(struct wm_offload *off, const struct wm_flow *flows, size_t n, int *result);
+	/* Outcomes of installs in progress. Returns how many were reported. */
+	int (*poll)(struct wm_offload *off,
+		    void (*done)(void *arg, const struct wm_rule *rule, int result), void *arg);
+	/* Every rule that the NIC holds. */
+	int (*list)(struct wm_offload *off,
+		    void (*each)(void *arg, const struct wm_rule *rule,
+				 const struct wm_rule_stats *stats),
+		    void *arg);
+};
+
+extern const struct wm_offload_ops wm_offload_none; /* refuses every rule */
+extern const struct wm_offload_ops wm_offload_sim;  /* the software NIC; argument: pin directory */
+
+#endif

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The life of rules: which flows get one, when it goes, what happens when the
+ * NIC refuses. Pure logic over an offload backend; time comes in by argument
+ * (ns, CLOCK_MONOTONIC), so tests need no clock.
+ */
+#ifndef WM_RULES_H
+#define WM_RULES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "offload.h"
+
+struct wm_rules;
+
+struct wm_rules_options {
+	uint32_t max_rules;
+	uint32_t installs_per_second;
+	uint64_t idle_ns;
+};
+
+enum wm_rule_state {
+	/* candidate -> installing -> active -> deleting -> (gone)
+	 * The states are described where they are drawn, in rules.c. */
+	WM_RULE_CANDIDATE,
+	WM_RULE_INSTALLING,
+	WM_RULE_ACTIVE,
+	WM_RULE_DELETING,
+	WM_RULE_STATES,
+};
+
+enum wm_rule_end { WM_END_IDLE, WM_END_CLOSED, WM_END_DEST_GONE, WM_END_EVICTED, WM_END_STALE, WM_ENDS };
+
+struct wm_rules_stats {
+	uint64_t state[WM_RULE_STATES]; /* rules in each state now */
+	uint64_t candidates;            /* flows offered */
+	uint64_t installed, refused, full, failed_removals;
+	uint64_t ended[WM_ENDS];
+	uint64_t held;                  /* candidates not taken: over budget, full, or backing off */
+	uint64_t packets, bytes;        /* of all rules, also of those gone, as the NIC counted */
+	uint32_t max_rules;             /* as bounded by the NIC's capacity */
+	bool backing_off;
+};
+
+/* What the outside does when a rule comes or goes. May be NULL. */
+struct wm_rules_hooks {
+	void (*active)(void *arg, const struct wm_flow *flow);  /* installed */
+	void (*used)(void *arg, const struct wm_flow *flow);    /* the NIC saw packets since last time */
+	void (*gone)(void *arg, const struct wm_flow *flow);    /* the NIC has it no more */
+	void *arg;
+};
+
+struct wm_rules *wm_rules__new(const struct wm_offload_ops *ops, struct wm_offload *off,
+			       const struct wm_rules_options *options,
+			       const struct wm_rules_hooks *hooks);
+/* Frees memory; rules stay in the NIC. */
+void wm_rules__free(struct wm_rules *rules);
+void wm_rules__configure(struct wm_rules *rules, const struct wm_rules_options *options);
+
+/*
+ * What the NIC holds at start: rules with a mark for which `valid` says yes are
+ * taken over as active, the others are deleted. 0 or -errno of listing.
+ */
+int wm_rules__reconcile(struct wm_rules *rules, bool (*valid)(void *arg, const struct wm_rule *rule),
+			void *arg, uint64_t now);
+
+/* A flow proved itself. */
+void wm_rules__offer(struct wm_rules *rules, const struct wm_flow *flow, uint32_t mark, uint64_t now);
+/* A flow ended, or must leave the NIC. */
+void wm_rules__close(struct wm_rules *rules, const struct wm_flow *flow, uint64_t now);
+/* Delete every rule with this mark. */
+void wm_rules__retire_mark(struct wm_rules *rules, uint32_t mark, uint64_t now);
+/* Some rule of this mark may still be in the NIC. */
+bool wm_rules__mark_in_use(const struct wm_rules *rules, uint32_t mark);
+/* Delete all rules (before --detach). Call tick until nothing is left. */
+void wm_rules__retire_all(struct wm_rules *rules, uint64_t now);
+
+/* Do what is due: install within the budget, delete, poll, read counters, age.
+ * Returns the time at which to call again at the latest. */
+uint64_t wm_rules__tick(struct wm_rules *rules, uint64_t now);
+
+void wm_rules__stats(const struct wm_rules *rules, struct wm_rules_stats *out);
+struct wm_rule_view {
+	struct wm_rule rule;
+	enum wm_rule_state state;
+	struct wm_rule_stats stats;
+	uint64_t since; /* when it came into this state */
+};
+bool wm_rules__find(const struct wm_rules *rules, const struct wm_flow *flow, struct wm_rule_view *out);
+void wm_rules__each(const struct wm_rules *rules,
+		    bool (*each)(void *arg, const struct wm_rule_view *view), void *arg);
+const char *wm_rule_state__name(enum wm_rule_state state);
+const char *wm_rule_end__name(enum wm_rule_end end);
+
+#endif
