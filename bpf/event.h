@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Events to the daemon. A lost one only means that a flow is promoted later:
+ * the flow table names a proven flow again every tick. The budget bounds what a
+ * flood of new flows can cost.
+ */
+#ifndef WM_BPF_EVENT_H
+#define WM_BPF_EVENT_H
+
+#include "count.h"
+#include "packet.h"
+
+static __always_inline bool event_in_budget(struct wm_cpu_stats *stats, __u64 tick)
+{
+	if (!stats)
+		return false;
+	if (stats->event_tick != tick) {
+		stats->event_tick = tick;
+		stats->event_used = 0;
+	}
+	if (stats->event_used >= wm_ctl.event_budget)
+		return false;
+	stats->event_used++;
+	return true;
+}
+
+static __always_inline void event_flow(struct wm_flow *flow, const struct packet *p)
+{
+	flow->src[0] = p->src[0];
+	flow->dst[0] = p->dst[0];
+	if (p->family == WM_IPV6) {
+		for (int i = 1; i < 4; i++) {
+			flow->src[i] = p->src[i];
+			flow->dst[i] = p->dst[i];
+		}
+	}
+	flow->sport = packet_sport(p);
+	flow->dport = packet_dport(p);
+	flow->proto = p->proto;
+	flow->family = p->family;
+}
+
+static __always_inline void event_raise(struct xdp_md *ctx, struct wm_cpu_stats *stats, __u32 type,
+					const struct packet *p, __u64 hash, __u32 mark, __u64 tick)
+{
+	struct wm_event event = { .type = type, .mark = mark, .hash = hash };
+
+	if (!event_in_budget(stats, tick)) {
+		count(stats, WM_C_EVENT_HELD);
+		return;
+	}
+	event_flow(&event.flow, p);
+	if (bpf_perf_event_output(ctx, &wm_events, BPF_F_CURRENT_CPU, &event, sizeof(event)))
+		count(stats, WM_C_EVENT_LOST);
+	else
+		count(stats, type == WM_EVENT_PROMOTE ? WM_C_EVENT_PROMOTE : WM_C_EVENT_CLOSE);
+}
+
+#endif

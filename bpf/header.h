@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The outer header: grow the head, write Ethernet and IP. What is fixed for a
+ * destination lies prepared in its entry; the packet adds its length, its
+ * traffic class and, in the source address, its entropy.
+ *
+ * Values are Katran's: id 0, no DF, TTL 64, traffic class copied, inner TTL
+ * untouched, source address derived from the flow (waymark/hash.h).
+ */
+#ifndef WM_BPF_HEADER_H
+#define WM_BPF_HEADER_H
+
+#include "maps.h"
+#include "packet.h"
+
+enum { OUTER_TTL = 64 };
+
+/* What the outer header takes from the packet. Copied: the packet moves. */
+struct inner {
+	__be32 client; /* its IPv4 source, or the last word of its IPv6 source */
+	__be16 sport;
+	__u16 len;
+	__u8 tos;
+};
+
+static __always_inline bool encap_outer_v4(__u8 encap)
+{
+	return encap == WM_ENCAP_4IN4 || encap == WM_ENCAP_6IN4;
+}
+
+static __always_inline bool encap_inner_v4(__u8 encap)
+{
+	return encap == WM_ENCAP_4IN4 || encap == WM_ENCAP_4IN6;
+}
+
+/* The frame goes back where it came from: its old destination is the source. */
+static __always_inline void write_ethernet(struct ethhdr *eth, const __u8 dmac[6],
+					   const __u8 smac[6], __be16 proto)
+{
+	__builtin_memcpy(eth->h_dest, dmac, ETH_ALEN);
+	__builtin_memcpy(eth->h_source, smac, ETH_ALEN);
+	eth->h_proto = proto;
+}
+
+static __always_inline __u16 csum_fold(__u32 sum)
+{
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum += sum >> 16;
+	return ~sum;
+}
+
+static __always_inline void write_v4(struct iphdr *ip, const struct wm_dest *dest,
+				     const struct inner *in)
+{
+	__be32 src = wm_outer_src_v4(in->client, in->sport, wm_ctl.src4);
+	__be16 len = bpf_htons(in->len + sizeof(*ip));
+
+	/* version and ihl, tos; as one store */
+	*(__u16 *)ip = IPV4_PLAIN | (__u16)in->tos << 8;
+	ip->tot_len = len;
+	*(__u32 *)&ip->id = 0; /* and no fragment */
+	ip->ttl = OUTER_TTL;
+	ip->protocol = dest->encap == WM_ENCAP_4IN4 ? IPPROTO_IPIP : IPPROTO_IPV6;
+	ip->check = csum_fold(dest->csum4 + ((__u32)in->tos << 8) + len + ((__u32)src >> 16));
+	ip->saddr = src;
+	ip->daddr = dest->real[0];
+}
+
+static __always_inline void write_v6(struct ipv6hdr *ip, const struct wm_dest *dest,
+				     const struct inner *in)
+{
+	*(__be32 *)ip = bpf_htonl(6 << 28 | (__u32)in->tos << 20);
+	ip->payload_len = bpf_htons(in->len);
+	ip->nexthdr = dest->encap == WM_ENCAP_4IN6 ? IPPROTO_IPIP : IPPROTO_IPV6;
+	ip->hop_limit = OUTER_TTL;
+	ip->saddr.in6_u.u6_addr32[0] = wm_ctl.src6[0];
+	ip->saddr.in6_u.u6_addr32[1] = wm_ctl.src6[1];
+	ip->saddr.in6_u.u6_addr32[2] = wm_ctl.src6[2];
+	ip->saddr.in6_u.u6_addr32[3] = wm_outer_src_v6_word(in->client, in->sport);
+	ip->daddr.in6_u.u6_addr32[0] = dest->real[0];
+	ip->daddr.in6_u.u6_addr32[1] = dest->real[1];
+	ip->daddr.in6_u.u6_addr32[2] = dest->real[2];
+	ip->daddr.in6_u.u6_addr32[3] = dest->real[3];
+}
+
+/* Wrap the packet for `dest`. Returns GO_ON, or WM_C_DROP_TOO_LONG: then the
+ * packet is as it was. All packet pointers are void afterwards. */
+static __always_inline int push_header(struct xdp_md *ctx, const struct wm_dest *dest,
+				       const struct inner *in)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	bool v4 = encap_outer_v4(dest->encap);
+	int grow = v4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr);
+	__u8 smac[ETH_ALEN];
+
+	if (data + ETH_HLEN > end || (v4 && in->len > 0xffff - sizeof(struct iphdr)))
+		return WM_C_DROP_TOO_LONG;
+	__builtin_memcpy(smac, data, ETH_ALEN);
+	if (bpf_xdp_adjust_head(ctx, -grow))
+		return WM_C_DROP_TOO_LONG;
+	data = (void *)(long)ctx->data;
+	end = (void *)(long)ctx->data_end;
+	if (v4) {
+		if (data + ETH_HLEN + sizeof(struct iphdr) > end)
+			return WM_C_DROP_TOO_LONG;
+		write_ethernet(data, dest->dmac, smac, bpf_htons(ETH_P_IP));
+		write_v4(data + ETH_HLEN, dest, in);
+	} else {
+		if (data + ETH_HLEN + sizeof(struct ipv6hdr) > end)
+			return WM_C_DROP_TOO_LONG;
+		write_ethernet(data, dest->dmac, smac, bpf_htons(ETH_P_IPV6));
+		write_v6(data + ETH_HLEN, dest, in);
+	}
+	return GO_ON;
+}
+
+#endif

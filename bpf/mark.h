@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The marked way: mark -> destination by one array look-up. The packet's own
+ * destination is compared with the vip that the mark stands for, so a mark that
+ * a NIC stamped on the wrong packet costs speed and never misroutes.
+ *
+ * SYN, FIN and RST never come this way, whatever the NIC can match: the flow
+ * table must see a connection begin and end.
+ */
+#ifndef WM_BPF_MARK_H
+#define WM_BPF_MARK_H
+
+#include "header.h"
+#include "maps.h"
+#include "packet.h"
+
+/*
+ * The meta lane: read the mark and drop the metadata, all of it. What stayed
+ * would be moved by every growth of the head (some 20 ns), and after XDP_PASS
+ * it would keep GRO from merging packets. 0: not marked.
+ */
+static __always_inline __u32 mark_from_meta(struct xdp_md *ctx)
+{
+	void *data = (void *)(long)ctx->data, *meta = (void *)(long)ctx->data_meta;
+	struct xdp_md_mark *md = meta;
+	__u32 mark = 0;
+
+	if (meta >= data)
+		return 0;
+	if ((void *)(md + 1) <= data)
+		mark = md->mark;
+	bpf_xdp_adjust_meta(ctx, data - meta);
+	return mark;
+}
+
+/* Is this IPv4 packet one that the mark may speak for? */
+static __always_inline int match_v4(const struct wm_dest *dest, void *data, void *end,
+				    struct inner *in)
+{
+	struct iphdr *ip = data + ETH_HLEN;
+	__u8 *l4 = (void *)(ip + 1);
+
+	if (l4 + sizeof(struct udphdr) > (__u8 *)end || *(__u8 *)ip != IPV4_PLAIN ||
+	    ip->frag_off & bpf_htons(IP_FRAGMENT) || ip->protocol != dest->proto)
+		return WM_C_MARK_MISMATCH;
+	if (!(wm_ctl.flags & WM_CTL_TRUST_MARKS) &&
+	    (ip->daddr != dest->vip_addr[0] ||
+	     (*(__be16 *)(l4 + 2) & dest->port_mask) != dest->vip_port))
+		return WM_C_MARK_MISMATCH;
+	in->client = ip->saddr;
+	in->sport = *(__be16 *)l4;
+	in->tos = ip->tos;
+	in->len = bpf_ntohs(ip->tot_len);
+	if (dest->proto != IPPROTO_TCP)
+		return in->len < sizeof(*ip) + sizeof(struct udphdr) ? WM_C_MARK_MISMATCH : GO_ON;
+	if (l4 + sizeof(struct tcphdr) > (__u8 *)end ||
+	    in->len < sizeof(*ip) + sizeof(struct tcphdr))
+		return WM_C_MARK_MISMATCH;
+	return l4[13] & (TCP_SYN | TCP_FIN | TCP_RST) ? WM_C_MARK_CONTROL : GO_ON;
+}
+
+static __always_inline bool same_v6(const __be32 *a, const __be32 *b)
+{
+	return a[0] == b[0] && a[1] == b[1] && a[2] == b[2] && a[3] == b[3];
+}
+
+static __always_inline int match_v6(const struct wm_dest *dest, void *data, void *end,
+				    struct inner *in)
+{
+	struct ipv6hdr *ip = data + ETH_HLEN;
+	__u8 *l4 = (void *)(ip + 1);
+
+	if (l4 + sizeof(struct udphdr) > (__u8 *)end || ip->version != 6 ||
+	    ip->nexthdr != dest->proto)
+		return WM_C_MARK_MISMATCH;
+	if (!(wm_ctl.flags & WM_CTL_TRUST_MARKS) &&
+	    (!same_v6(ip->daddr.in6_u.u6_addr32, dest->vip_addr) ||
+	     (*(__be16 *)(l4 + 2) & dest->port_mask) != dest->vip_port))
+		return WM_C_MARK_MISMATCH;
+	in->client = ip->saddr.in6_u.u6_addr32[3];
+	in->sport = *(__be16 *)l4;
+	in->tos = bpf_ntohs(*(__be16 *)ip) >> 4;
+	in->len = bpf_ntohs(ip->payload_len) + sizeof(*ip);
+	if (dest->proto != IPPROTO_TCP)
+		return in->len < sizeof(*ip) + sizeof(struct udphdr) ? WM_C_MARK_MISMATCH : GO_ON;
+	if (l4 + sizeof(struct tcphdr) > (__u8 *)end ||
+	    in->len < sizeof(*ip) + sizeof(struct tcphdr))
+		return WM_C_MARK_MISMATCH;
+	return l4[13] & (TCP_SYN | TCP_FIN | TCP_RST) ? WM_C_MARK_CONTROL : GO_ON;
+}
+
+/* Why a mark does not name a live destination. */
+static __always_inline int mark_reason(const struct wm_dest *dest)
+{
+	if (!dest || dest->encap == WM_ENCAP_NONE)
+		return WM_C_MARK_UNKNOWN;
+	return dest->mark ? WM_C_MARK_STALE : WM_C_MARK_GONE;
+}
+
+/*
+ * Send a packet by its mark. Returns WM_C_TX_MARKED with *id and in->len set;
+ * else the reason (WM_C_MARK_*) why the software path must do it, with the
+ * packet as it was.
+ */
+static __always_inline int mark_send(struct xdp_md *ctx, __u32 mark, __u32 *id, struct inner *in)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	struct ethhdr *eth = data;
+	struct wm_dest *dest;
+	int reason;
+
+	*id = mark & ((1 << wm_params.dest_bits) - 1);
+	dest = bpf_map_lookup_elem(&wm_dests, id);
+	if (!dest || dest->mark != mark)
+		return mark_reason(dest);
+	if ((void *)(eth + 1) > end)
+		return WM_C_MARK_MISMATCH;
+	if (encap_inner_v4(dest->encap) && eth->h_proto == bpf_htons(ETH_P_IP))
+		reason = match_v4(dest, data, end, in);
+	else if (!encap_inner_v4(dest->encap) && eth->h_proto == bpf_htons(ETH_P_IPV6))
+		reason = match_v6(dest, data, end, in);
+	else
+		reason = WM_C_MARK_MISMATCH;
+	if (reason != GO_ON)
+		return reason;
+	if (ETH_HLEN + in->len > end - data)
+		return WM_C_MARK_MISMATCH; /* the software path counts it as malformed */
+	if (push_header(ctx, dest, in) != GO_ON)
+		return WM_C_DROP_TOO_LONG;
+	return WM_C_TX_MARKED;
+}
+
+#endif
