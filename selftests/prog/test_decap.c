@@ -1,0 +1,645 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Decapsulation on a real: packets through `decap` (XDP) and `decap_tc` by
+ * BPF_PROG_RUN, and the way onto a device and off it.
+ *
+ * The tests run in a network namespace of their own that forwards, owns the
+ * real's addresses (10.200.2.11, fd00:200:2::11) and has a route to hosts
+ * behind it (10.200.3.0/24, fd00:200:3::/64).
+ */
+#include <arpa/inet.h>
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if_ether.h>
+#include <linux/pkt_cls.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "decap.h"
+#include "objects.h"
+
+/* --- packets --- */
+
+struct packet {
+	uint8_t data[512];
+	size_t len;
+};
+
+static void put(struct packet *p, const void *data, size_t len)
+{
+	assert_true(p->len + len <= sizeof(p->data));
+	memcpy(p->data + p->len, data, len);
+	p->len += len;
+}
+
+static void put16(struct packet *p, uint16_t value)
+{
+	put(p, (uint8_t[]){ value >> 8, value }, 2);
+}
+
+static void put_address(struct packet *p, int family, const char *text)
+{
+	uint8_t address[16];
+
+	assert_int_equal(inet_pton(family, text, address), 1);
+	put(p, address, family == AF_INET ? 4 : 16);
+}
+
+static uint16_t checksum(const uint8_t *data, size_t len)
+{
+	uint32_t sum = 0;
+
+	for (size_t i = 0; i < len; i += 2)
+		sum += data[i] << 8 | data[i + 1];
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	return ~sum;
+}
+
+static void ethernet(struct packet *p, uint16_t proto)
+{
+	put(p, "\x02\x00\x00\x00\x00\x11\x02\x00\x00\x00\x00\x01", 12);
+	put16(p, proto);
+}
+
+/* Headers; `room` is the length of what follows. */
+static void ip4(struct packet *p, const char *src, const char *dst, uint8_t proto, size_t room,
+		uint8_t tos)
+{
+	size_t start = p->len;
+
+	put(p, (uint8_t[]){ 0x45, tos }, 2);
+	put16(p, 20 + room);
+	put(p, (uint8_t[]){ 0, 0, 0, 0, 64, proto, 0, 0 }, 8);
+	put_address(p, AF_INET, src);
+	put_address(p, AF_INET, dst);
+	p->len = start + 10;
+	put16(p, checksum(p->data + start, 20));
+	p->len = start + 20;
+}
+
+static void ip6(struct packet *p, const char *src, const char *dst, uint8_t next, size_t room,
+		uint8_t tc)
+{
+	put(p, (uint8_t[]){ 0x60 | tc >> 4, tc << 4, 0, 0 }, 4);
+	put16(p, room);
+	put(p, (uint8_t[]){ next, 64 }, 2);
+	put_address(p, AF_INET6, src);
+	put_address(p, AF_INET6, dst);
+}
+
+enum { PAYLOAD = 24 };
+
+static void udp(struct packet *p)
+{
+	put16(p, 4711);
+	put16(p, 80);
+	put16(p, PAYLOAD);
+	put(p, "\0\0abcdefghijklmnop", 18);
+}
+
+/* What the client sent, from the IP header on. */
+static void client(struct packet *p, int inner, uint8_t tos)
+{
+	if (inner == 4)
+		ip4(p, "10.200.0.2", "10.200.1.1", IPPROTO_UDP, PAYLOAD, tos);
+	else
+		ip6(p, "fd00:200::2", "fd00:200:1::1", IPPROTO_UDP, PAYLOAD, tos);
+	udp(p);
+}
+
+/* How a tunnel packet deviates from a good one. */
+struct form {
+	int inner, outer;       /* 4 or 6 */
+	const char *src, *dst;  /* outer; NULL: a balancer's and the real's */
+	uint8_t tos, inner_tos;
+	uint8_t next;           /* outer protocol; 0: the right one */
+	int more;               /* bytes that the outer length says too many */
+	uint8_t padding;        /* bytes behind the end */
+};
+
+static struct packet tunnel(const struct form *f)
+{
+	size_t room = (f->inner == 4 ? 20 : 40) + PAYLOAD + f->more;
+	uint8_t next = f->next ? f->next : f->inner == 4 ? IPPROTO_IPIP : IPPROTO_IPV6;
+	struct packet p = { .len = 0 };
+
+	ethernet(&p, f->outer == 4 ? ETH_P_IP : ETH_P_IPV6);
+	if (f->outer == 4)
+		ip4(&p, f->src ? f->src : "172.16.215.45", f->dst ? f->dst : "10.200.2.11", next,
+		    room, f->tos);
+	else
+		ip6(&p, f->src ? f->src : "100::7a69:1", f->dst ? f->dst : "fd00:200:2::11", next,
+		    room, f->tos);
+	client(&p, f->inner, f->inner_tos);
+	put(&p, "\0\0\0\0\0\0\0\0", f->padding);
+	return p;
+}
+
+/* What shall come out of it; `tos` of the inner header. */
+static struct packet opened(const struct form *f, uint8_t tos)
+{
+	struct packet p = { .len = 0 };
+
+	ethernet(&p, f->inner == 4 ? ETH_P_IP : ETH_P_IPV6);
+	client(&p, f->inner, tos);
+	put(&p, "\0\0\0\0\0\0\0\0", f->padding);
+	return p;
+}
+
+/* --- the two programs --- */
+
+struct program {
+	struct bpf_object *object;
+	int fd, stats;
+	uint32_t pass, drop;
+};
+
+struct run {
+	struct packet out;
+	uint32_t verdict;
+	uint64_t counted[WM_DECAP_COUNTERS_USED]; /* by this packet */
+};
+
+static void read_counters(const struct program *prog, uint64_t out[WM_DECAP_COUNTERS_USED])
+{
+	int cpus = libbpf_num_possible_cpus();
+	struct wm_decap_stats stats[cpus];
+	uint32_t zero = 0;
+
+	assert_int_equal(bpf_map_lookup_elem(prog->stats, &zero, stats), 0);
+	for (int i = 0; i < WM_DECAP_COUNTERS_USED; i++) {
+		out[i] = 0;
+		for (int cpu = 0; cpu < cpus; cpu++)
+			out[i] += stats[cpu].counter[i];
+	}
+}
+
+static struct run run(const struct program *prog, const struct packet *in)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = in->data, .data_size_in = in->len);
+	uint64_t before[WM_DECAP_COUNTERS_USED];
+	struct run r;
+
+	read_counters(prog, before);
+	opts.data_out = r.out.data;
+	opts.data_size_out = sizeof(r.out.data);
+	assert_int_equal(bpf_prog_test_run_opts(prog->fd, &opts), 0);
+	r.out.len = opts.data_size_out;
+	r.verdict = opts.retval;
+	read_counters(prog, r.counted);
+	for (int i = 0; i < WM_DECAP_COUNTERS_USED; i++)
+		r.counted[i] -= before[i];
+	return r;
+}
+
+static void expect_counted(const char *name, const struct run *r, enum wm_decap_counter what)
+{
+	for (int i = 0; i < WM_DECAP_COUNTERS_USED; i++)
+		if (r->counted[i] != (i == (int)what))
+			fail_msg("%s: %s is %lu, expected to count in %s", name,
+				 wm_decap_counter_names[i], (unsigned long)r->counted[i],
+				 wm_decap_counter_names[what]);
+}
+
+static void expect_same(const char *name, const struct packet *got, const struct packet *want)
+{
+	if (got->len != want->len)
+		fail_msg("%s: %zu bytes, expected %zu", name, got->len, want->len);
+	for (size_t i = 0; i < want->len; i++)
+		if (got->data[i] != want->data[i])
+			fail_msg("%s: byte %zu is %02x, expected %02x", name, i, got->data[i],
+				 want->data[i]);
+}
+
+static void expect_passed(const char *name, const struct program *prog, const struct packet *in,
+			  enum wm_decap_counter why)
+{
+	struct run r = run(prog, in);
+
+	if (r.verdict != prog->pass)
+		fail_msg("%s: verdict %d", name, (int)r.verdict);
+	expect_counted(name, &r, why);
+	expect_same(name, &r.out, in);
+}
+
+/* --- tables --- */
+
+static void four_encapsulations_are_opened(void **state)
+{
+	static const struct {
+		const char *name;
+		struct form form;
+		enum wm_decap_counter what;
+	} cases[] = {
+		{ "4in4", { .inner = 4, .outer = 4 }, WM_DECAP_4IN4 },
+		{ "6in4", { .inner = 6, .outer = 4 }, WM_DECAP_6IN4 },
+		{ "4in6", { .inner = 4, .outer = 6 }, WM_DECAP_4IN6 },
+		{ "6in6", { .inner = 6, .outer = 6 }, WM_DECAP_6IN6 },
+		{ "padded frame", { .inner = 4, .outer = 4, .padding = 6 }, WM_DECAP_4IN4 },
+		{ "tos of the outer header", { .inner = 4, .outer = 4, .tos = 0xb8 }, WM_DECAP_4IN4 },
+		{ "any address of the prefix", { 4, 4, .src = "172.16.0.1" }, WM_DECAP_4IN4 },
+		{ "outer payload longer than inner", { .inner = 4, .outer = 4, .more = 4, .padding = 4 },
+		  WM_DECAP_4IN4 },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct packet in = tunnel(&cases[i].form), want = opened(&cases[i].form, 0);
+		const struct program *prog = *state;
+		struct run r = run(prog, &in);
+
+		assert_int_equal(r.verdict, prog->pass);
+		expect_counted(cases[i].name, &r, cases[i].what);
+		expect_same(cases[i].name, &r.out, &want);
+	}
+}
+
+static void what_is_not_from_a_balancer_passes(void **state)
+{
+	static const struct {
+		const char *name;
+		struct form form;
+		enum wm_decap_counter why;
+	} cases[] = {
+		{ "other source v4", { 4, 4, .src = "172.17.0.1" }, WM_DECAP_PASS_SOURCE },
+		{ "other source v6", { 4, 6, .src = "100::1:0:0:1" }, WM_DECAP_PASS_SOURCE },
+		{ "6in4 by another", { 6, 4, .src = "192.0.2.1" }, WM_DECAP_PASS_SOURCE },
+		{ "to be forwarded v4", { 4, 4, .dst = "10.200.3.1" }, WM_DECAP_PASS_NOT_HOST },
+		{ "to be forwarded v6", { 6, 6, .dst = "fd00:200:3::1" }, WM_DECAP_PASS_NOT_HOST },
+		{ "UDP v4", { 4, 4, .next = IPPROTO_UDP }, WM_DECAP_PASS_OTHER },
+		{ "TCP v6", { 6, 6, .next = IPPROTO_TCP }, WM_DECAP_PASS_OTHER },
+		{ "GRE", { 4, 4, .next = IPPROTO_GRE }, WM_DECAP_PASS_OTHER },
+		{ "extension header", { 6, 6, .next = IPPROTO_DSTOPTS }, WM_DECAP_PASS_OTHER },
+		{ "v6 fragment", { 6, 6, .next = IPPROTO_FRAGMENT }, WM_DECAP_PASS_FRAGMENT },
+		{ "says IPv4, is IPv6", { 6, 4, .next = IPPROTO_IPIP }, WM_DECAP_PASS_MALFORMED },
+		{ "says IPv6, is IPv4", { 4, 6, .next = IPPROTO_IPV6 }, WM_DECAP_PASS_MALFORMED },
+		{ "outer v4 longer than frame", { 4, 4, .more = 1 }, WM_DECAP_PASS_MALFORMED },
+		{ "outer v6 longer than frame", { 6, 6, .more = 1 }, WM_DECAP_PASS_MALFORMED },
+		{ "inner v4 longer than outer", { 4, 4, .more = -1 }, WM_DECAP_PASS_MALFORMED },
+		{ "inner v6 longer than outer", { 6, 4, .more = -1 }, WM_DECAP_PASS_MALFORMED },
+		{ "no room for an inner header", { 4, 4, .more = -30 }, WM_DECAP_PASS_MALFORMED },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct packet in = tunnel(&cases[i].form);
+
+		expect_passed(cases[i].name, *state, &in, cases[i].why);
+	}
+}
+
+/* One byte of a good 4-in-4 packet replaced. */
+static void one_wrong_byte_passes(void **state)
+{
+	static const struct {
+		const char *name;
+		size_t at;
+		uint8_t value;
+		bool fix_checksum;
+		enum wm_decap_counter why;
+	} cases[] = {
+		{ "ARP", 13, 0x06, false, WM_DECAP_PASS_OTHER },
+		{ "broadcast", 0, 0xff, false, WM_DECAP_PASS_NOT_HOST },
+		{ "multicast", 0, 0x01, false, WM_DECAP_PASS_NOT_HOST },
+		{ "options", 14, 0x46, true, WM_DECAP_PASS_MALFORMED },
+		{ "short header", 14, 0x44, true, WM_DECAP_PASS_MALFORMED },
+		{ "outer version", 14, 0x55, true, WM_DECAP_PASS_MALFORMED },
+		{ "checksum", 22, 63, false, WM_DECAP_PASS_MALFORMED },
+		{ "more fragments", 20, 0x20, true, WM_DECAP_PASS_FRAGMENT },
+		{ "last fragment", 21, 0x01, true, WM_DECAP_PASS_FRAGMENT },
+		{ "inner version", 34, 0x65, false, WM_DECAP_PASS_MALFORMED },
+		{ "inner header length", 34, 0x44, false, WM_DECAP_PASS_MALFORMED },
+		{ "inner total length", 37, 19, false, WM_DECAP_PASS_MALFORMED },
+	};
+	static const struct form good = { .inner = 4, .outer = 4 };
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct packet in = tunnel(&good);
+
+		in.data[cases[i].at] = cases[i].value;
+		if (cases[i].fix_checksum) {
+			uint16_t sum;
+
+			memset(in.data + 24, 0, 2);
+			sum = htons(checksum(in.data + 14, 20));
+			memcpy(in.data + 24, &sum, 2);
+		}
+		expect_passed(cases[i].name, *state, &in, cases[i].why);
+	}
+}
+
+static void dont_fragment_bit_is_fine(void **state)
+{
+	static const struct form good = { .inner = 4, .outer = 4 };
+	struct packet in = tunnel(&good), want = opened(&good, 0);
+	uint16_t sum;
+	struct run r;
+
+	in.data[20] = 0x40;
+	memset(in.data + 24, 0, 2);
+	sum = htons(checksum(in.data + 14, 20));
+	memcpy(in.data + 24, &sum, 2);
+	r = run(*state, &in);
+	expect_counted("DF", &r, WM_DECAP_4IN4);
+	expect_same("DF", &r.out, &want);
+}
+
+/* RFC 6040, section 4.2. */
+static void congestion_reaches_the_inner_header(void **state)
+{
+	static const struct {
+		uint8_t outer, inner, want;
+	} cases[] = {
+		{ 0, 0, 0 }, { 0, 1, 1 }, { 0, 2, 2 }, { 0, 3, 3 },
+		{ 1, 0, 0 }, { 1, 2, 2 }, { 2, 1, 1 }, { 2, 2, 2 },
+		{ 3, 1, 3 }, { 3, 2, 3 }, { 3, 3, 3 },
+		{ 0xb8 | 3, 0x28 | 2, 0x28 | 3 }, { 3, 0xfc | 1, 0xff },
+	};
+	const struct program *prog = *state;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++)
+		for (int families = 0; families < 4; families++) {
+			struct form f = { .inner = families & 1 ? 6 : 4,
+					  .outer = families & 2 ? 6 : 4,
+					  .tos = cases[i].outer, .inner_tos = cases[i].inner };
+			struct packet in = tunnel(&f), want = opened(&f, cases[i].want);
+			struct run r = run(prog, &in);
+			char name[64];
+
+			snprintf(name, sizeof(name), "%din%d outer %02x inner %02x", f.inner,
+				 f.outer, f.tos, f.inner_tos);
+			assert_int_equal(r.verdict, prog->pass);
+			expect_same(name, &r.out, &want);
+		}
+}
+
+static void congestion_drops_what_knows_no_ecn(void **state)
+{
+	const struct program *prog = *state;
+
+	for (int families = 0; families < 4; families++) {
+		struct form f = { .inner = families & 1 ? 6 : 4, .outer = families & 2 ? 6 : 4,
+				  .tos = 3 };
+		struct packet in = tunnel(&f);
+		struct run r = run(prog, &in);
+
+		assert_int_equal(r.verdict, prog->drop);
+		expect_counted("CE outside, no ECN inside", &r, WM_DECAP_DROP_ECN);
+	}
+}
+
+/* A tunnel packet cut anywhere is never opened and never dropped. */
+static void cut_packets_pass(void **state)
+{
+	const struct program *prog = *state;
+
+	for (int families = 0; families < 4; families++) {
+		struct form f = { .inner = families & 1 ? 6 : 4, .outer = families & 2 ? 6 : 4 };
+		struct packet whole = tunnel(&f), in = whole;
+
+		/* BPF_PROG_RUN makes no skb of less than an IP header. */
+		in.len = ETH_HLEN + (prog->pass == XDP_PASS ? 1 : f.outer == 4 ? 20 : 40);
+		for (; in.len < whole.len; in.len++) {
+			struct run r = run(prog, &in);
+
+			assert_int_equal(r.verdict, prog->pass);
+			expect_same("cut packet", &r.out, &in);
+		}
+	}
+}
+
+/* Whatever the bytes are, each packet is counted once and keeps a known verdict. */
+static void each_packet_counts_once(void **state)
+{
+	const struct program *prog = *state;
+	unsigned int seed = 20190320;
+
+	for (int i = 0; i < 4000; i++) {
+		struct form f = { .inner = i & 1 ? 6 : 4, .outer = i & 2 ? 6 : 4 };
+		struct packet in = tunnel(&f);
+		uint64_t sum = 0;
+		struct run r;
+
+		for (int n = rand_r(&seed) % 4; n >= 0; n--)
+			in.data[rand_r(&seed) % (f.outer == 4 ? 60 : 100)] = rand_r(&seed);
+		r = run(prog, &in);
+		assert_true(r.verdict == prog->pass || r.verdict == prog->drop);
+		for (int c = 0; c < WM_DECAP_COUNTERS_USED; c++)
+			sum += r.counted[c];
+		assert_int_equal(sum, 1);
+	}
+}
+
+/* --- on a device --- */
+
+static void shell(const char *command)
+{
+	int status = system(command);
+
+	if (status)
+		fail_msg("%s: status %d", command, status);
+}
+
+static void attach_finds_itself_again(void **state)
+{
+	uint64_t counters[WM_DECAP_COUNTERS_USED];
+	enum wm_decap_mode used;
+	struct wm_err err = {};
+
+	(void)state;
+	assert_int_equal(wm_decap__stats("wmd0", counters, &used, &err), -ENOENT);
+	for (int again = 0; again < 2; again++) {
+		assert_int_equal(wm_decap__attach("wmd0", WM_DECAP_AUTO, NULL, NULL, &used, &err), 0);
+		assert_int_equal(used, WM_DECAP_XDP);
+	}
+	assert_int_equal(wm_decap__stats("wmd0", counters, &used, &err), 0);
+	assert_int_equal(used, WM_DECAP_XDP);
+
+	/* In the other place: then not in the first any more. */
+	for (int again = 0; again < 2; again++)
+		assert_int_equal(wm_decap__attach("wmd0", WM_DECAP_TC, NULL, NULL, &used, &err), 0);
+	assert_int_equal(wm_decap__stats("wmd0", counters, &used, &err), 0);
+	assert_int_equal(used, WM_DECAP_TC);
+	shell("! ip -d link show wmd0 | grep -q prog/xdp");
+
+	assert_int_equal(wm_decap__detach("wmd0", &err), 0);
+	assert_int_equal(wm_decap__stats("wmd0", counters, &used, &err), -ENOENT);
+	assert_int_equal(wm_decap__detach("wmd0", &err), -ENOENT);
+	shell("! tc filter show dev wmd0 ingress | grep -q bpf");
+}
+
+static void foreign_program_stays(void **state)
+{
+	enum wm_decap_mode used;
+	struct wm_err err = {};
+
+	(void)state;
+	/* A program without the map that ours is known by. */
+	shell("ip link set dev wmd0 xdp obj " WM_BUILD "/waymark.bpf.o sec xdp");
+	assert_int_equal(wm_decap__attach("wmd0", WM_DECAP_XDP, NULL, NULL, &used, &err), -EBUSY);
+	assert_non_null(strstr(err.text, "wmd0"));
+	assert_int_equal(wm_decap__attach("wmd0", WM_DECAP_AUTO, NULL, NULL, &used, &err), 0);
+	assert_int_equal(used, WM_DECAP_TC);
+	assert_int_equal(wm_decap__detach("wmd0", &err), 0);
+	shell("ip -d link show wmd0 | grep -q prog/xdp");
+	shell("ip link set dev wmd0 xdp off");
+}
+
+static void unknown_device_is_named(void **state)
+{
+	struct wm_err err = {};
+
+	(void)state;
+	assert_int_equal(wm_decap__attach("nodev0", WM_DECAP_AUTO, NULL, NULL, NULL, &err), -ENODEV);
+	assert_non_null(strstr(err.text, "nodev0"));
+}
+
+static int attached_fd(enum wm_decap_mode mode)
+{
+	int ifindex = if_nametoindex("wmd0");
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = BPF_TC_INGRESS);
+	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = 1, .priority = 50);
+	uint32_t id = 0;
+
+	if (mode == WM_DECAP_XDP) {
+		assert_int_equal(bpf_xdp_query_id(ifindex, 0, &id), 0);
+	} else {
+		assert_int_equal(bpf_tc_query(&hook, &opts), 0);
+		id = opts.prog_id;
+	}
+	return bpf_prog_get_fd_by_id(id);
+}
+
+/* With other prefixes the defaults are strangers. */
+static void source_prefix_is_configurable(void **state)
+{
+	static const struct form standard = { .inner = 4, .outer = 4 };
+	static const struct form own = { .inner = 4, .outer = 4, .src = "10.99.3.4" };
+	static const struct form own6 = { .inner = 4, .outer = 6, .src = "fd00:99::7:1" };
+	struct wm_addr src4, src6;
+	struct wm_err err = {};
+
+	(void)state;
+	assert_int_equal(wm_addr__parse("10.99.0.0", &src4), 0);
+	assert_int_equal(wm_addr__parse("fd00:99::", &src6), 0);
+	for (enum wm_decap_mode mode = WM_DECAP_XDP; mode <= WM_DECAP_TC; mode++) {
+		struct packet in = tunnel(&standard), mine = tunnel(&own), mine6 = tunnel(&own6);
+		uint64_t counters[WM_DECAP_COUNTERS_USED];
+		struct program prog = { .pass = mode == WM_DECAP_XDP ? XDP_PASS
+								     : (uint32_t)TC_ACT_UNSPEC };
+		LIBBPF_OPTS(bpf_test_run_opts, opts);
+
+		assert_int_equal(wm_decap__attach("wmd0", mode, &src4, &src6, NULL, &err), 0);
+		prog.fd = attached_fd(mode);
+		assert_true(prog.fd >= 0);
+		struct packet *all[] = { &in, &mine, &mine6 };
+		for (int i = 0; i < 3; i++) {
+			opts.data_in = all[i]->data;
+			opts.data_size_in = all[i]->len;
+			assert_int_equal(bpf_prog_test_run_opts(prog.fd, &opts), 0);
+		}
+		close(prog.fd);
+		assert_int_equal(wm_decap__stats("wmd0", counters, NULL, &err), 0);
+		assert_int_equal(counters[WM_DECAP_PASS_SOURCE], 1);
+		assert_int_equal(counters[WM_DECAP_4IN4], 1);
+		assert_int_equal(counters[WM_DECAP_4IN6], 1);
+		assert_int_equal(wm_decap__detach("wmd0", &err), 0);
+	}
+	assert_int_equal(wm_decap__attach("wmd0", WM_DECAP_XDP, &src6, NULL, NULL, &err), -EINVAL);
+}
+
+/* --- set-up --- */
+
+static void write_sysctl(const char *path, const char *value)
+{
+	int fd = open(path, O_WRONLY);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, value, strlen(value)), (ssize_t)strlen(value));
+	close(fd);
+}
+
+static int open_program(void **state, const char *name, uint32_t pass, uint32_t drop)
+{
+	struct program *prog = calloc(1, sizeof(*prog));
+	struct bpf_program *p;
+
+	prog->object = bpf_object__open_mem(wm_object_decap.data, wm_object_decap.len, NULL);
+	if (!prog->object || bpf_object__load(prog->object))
+		return -1;
+	p = bpf_object__find_program_by_name(prog->object, name);
+	prog->fd = bpf_program__fd(p);
+	prog->stats = bpf_object__find_map_fd_by_name(prog->object, WM_DECAP_MAP_STATS);
+	prog->pass = pass;
+	prog->drop = drop;
+	*state = prog;
+	return prog->fd < 0 || prog->stats < 0 ? -1 : 0;
+}
+
+static int open_xdp(void **state)
+{
+	return open_program(state, WM_DECAP_PROG_XDP, XDP_PASS, XDP_DROP);
+}
+
+static int open_tc(void **state)
+{
+	return open_program(state, WM_DECAP_PROG_TC, (uint32_t)TC_ACT_UNSPEC, TC_ACT_SHOT);
+}
+
+static int close_program(void **state)
+{
+	struct program *prog = *state;
+
+	bpf_object__close(prog->object);
+	free(prog);
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest packets[] = {
+		cmocka_unit_test(four_encapsulations_are_opened),
+		cmocka_unit_test(what_is_not_from_a_balancer_passes),
+		cmocka_unit_test(one_wrong_byte_passes),
+		cmocka_unit_test(dont_fragment_bit_is_fine),
+		cmocka_unit_test(congestion_reaches_the_inner_header),
+		cmocka_unit_test(congestion_drops_what_knows_no_ecn),
+		cmocka_unit_test(cut_packets_pass),
+		cmocka_unit_test(each_packet_counts_once),
+	};
+	const struct CMUnitTest device[] = {
+		cmocka_unit_test(attach_finds_itself_again),
+		cmocka_unit_test(foreign_program_stays),
+		cmocka_unit_test(unknown_device_is_named),
+		cmocka_unit_test(source_prefix_is_configurable),
+	};
+	int failed;
+
+	if (unshare(CLONE_NEWNET)) {
+		perror("own network namespace");
+		return 1;
+	}
+	write_sysctl("/proc/sys/net/ipv4/ip_forward", "1");
+	write_sysctl("/proc/sys/net/ipv6/conf/all/forwarding", "1");
+	shell("ip link set lo up && ip address add 10.200.2.11/32 dev lo && "
+	      "ip address add fd00:200:2::11/128 dev lo && "
+	      "ip link add wmd0 type veth peer wmd1 && ip link set wmd0 up && "
+	      "ip link set wmd1 up && ip route add 10.200.3.0/24 dev wmd0 && "
+	      "ip route add fd00:200:3::/64 dev wmd0");
+	failed = cmocka_run_group_tests_name("decap (XDP)", packets, open_xdp, close_program);
+	failed += cmocka_run_group_tests_name("decap (TC)", packets, open_tc, close_program);
+	failed += cmocka_run_group_tests_name("decap on a device", device, NULL, NULL);
+	return failed;
+}
