@@ -32,7 +32,8 @@ struct wm_dp_options {
 
 /*
  * Adopt the waymark program that is attached to the first interface, or load a
- * fresh one; attach it to every interface that lacks it. Native mode; WM_DP_AUTO
+ * fresh one; attach it to every interface that lacks it. With no interface a
+ * program is loaded and attached to nothing (tests). Native mode; WM_DP_AUTO
  * falls back to generic mode with a warning. An attached program that is not
  * ours, or speaks another ABI version, is refused (-EBUSY) and stays.
  * Needs root (CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON).
@@ -48,12 +49,11 @@ int wm_dp__detach(struct wm_dp *dp, struct wm_err *err);
 bool wm_dp__adopted(const struct wm_dp *dp);
 const char *wm_dp__mode_name(const struct wm_dp *dp); /* "native" or "generic" */
 uint32_t wm_dp__prog_id(const struct wm_dp *dp);
+int wm_dp__prog_fd(const struct wm_dp *dp); /* the data plane's own; do not close */
 const struct wm_params *wm_dp__params(const struct wm_dp *dp);
 
 /* The control page. Write single fields; each store takes effect at once. */
 volatile struct wm_ctl *wm_dp__ctl(struct wm_dp *dp);
-/* Seeds a fresh flow table's hash and sets clock and defaults; called by
- * wm_dp__open() for a program that nobody configured yet. */
 
 /* Destinations. Entries as the data plane holds them, never NULL for an id
  * below 1 << dest_bits. set: writes the entry and its mark last. clear: the
@@ -103,7 +103,8 @@ void wm_dp__flow_restart(struct wm_dp *dp, const struct wm_flow *flow);
 uint64_t wm_dp__flow_sweep(struct wm_dp *dp, const uint64_t dests[1024]);
 /* Entries in use. Reads the whole table. */
 uint64_t wm_dp__flow_count(struct wm_dp *dp);
-uint32_t wm_dp__tick_ns(struct wm_dp *dp, uint64_t *ns); /* length of a tick; returns the tick now */
+/* The tick now, modulo 4096; *ns (may be NULL): length of a tick. A system call. */
+uint32_t wm_dp__tick_ns(struct wm_dp *dp, uint64_t *ns);
 
 /* --- events --- */
 

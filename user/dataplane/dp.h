@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What the files of this room share. Not for other rooms. */
+#ifndef WM_DP_H
+#define WM_DP_H
+
+#include <bpf/libbpf.h>
+#include <net/if.h>
+
+#include "dataplane.h"
+
+/* The maps, in the order of `wm_dp_map_names`. */
+enum wm_dp_map_id {
+	DP_PARAMS,
+	DP_CTL,
+	DP_VIPS,
+	DP_RINGS,
+	DP_DESTS,
+	DP_FLOWS,
+	DP_STATS,
+	DP_DEST_STATS,
+	DP_EVENTS, /* not mapped into memory */
+	DP_MAPS,
+};
+
+struct wm_dp_map {
+	int fd;
+	void *memory; /* NULL: not mapped */
+	size_t length;
+	uint32_t entries;
+};
+
+struct wm_dp_port {
+	char name[IF_NAMESIZE];
+	int ifindex;
+};
+
+struct wm_dp {
+	int prog_fd;
+	uint32_t prog_id;
+	bool adopted, generic;
+	bool flip_open; /* vips were published, and no grace period since */
+	struct wm_dp_map map[DP_MAPS];
+	struct wm_params params;
+	struct wm_dp_port *ports;
+	size_t n_ports;
+	char *pin;
+	struct perf_buffer *events;
+	struct wm_dp_event_hooks hooks;
+	int clock_fd; /* a program that returns jiffies */
+};
+
+/* load.c: a fresh program, or the maps of a running one. dp->map[].fd and
+ * prog_fd are set; nothing is mapped yet. */
+int wm_dp_load(struct wm_dp *dp, const struct wm_dp_options *options, struct wm_err *err);
+int wm_dp_take_over(struct wm_dp *dp, int prog_fd, struct wm_err *err);
+/* Map everything into memory and check magic and version. */
+int wm_dp_map_all(struct wm_dp *dp, struct wm_err *err);
+
+int wm_dp_new_seed(uint64_t seed[4]);
+
+/* attach.c */
+int wm_dp_find_attached(const char *interface, int *prog_fd, bool *generic, struct wm_err *err);
+int wm_dp_attach(struct wm_dp *dp, const struct wm_dp_options *options, struct wm_err *err);
+
+/* pin.c */
+int wm_dp_pin(struct wm_dp *dp, const char *dir, struct wm_err *err);
+/* The program that is pinned there, or -ENOENT. */
+int wm_dp_pinned(const char *dir);
+void wm_dp_unpin(const char *dir);
+
+/* clock.c */
+int wm_dp_clock_open(void);
+uint32_t wm_dp_tick_shift(void);
+
+extern const char *const wm_dp_map_names[DP_MAPS];
+
+#endif

@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A fresh program with maps of the wanted sizes, or the maps of one that runs.
+ * A running program's maps are found through the program itself, by their
+ * names, so it does not matter who loaded it or whether anything is pinned.
+ */
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "dp.h"
+#include "log.h"
+#include "objects.h"
+
+const char *const wm_dp_map_names[DP_MAPS] = {
+	[DP_PARAMS] = WM_MAP_PARAMS,   [DP_CTL] = WM_MAP_CTL,
+	[DP_VIPS] = WM_MAP_VIPS,       [DP_RINGS] = WM_MAP_RINGS,
+	[DP_DESTS] = WM_MAP_DESTS,     [DP_FLOWS] = WM_MAP_FLOWS,
+	[DP_STATS] = WM_MAP_STATS,     [DP_DEST_STATS] = WM_MAP_DEST_STATS,
+	[DP_EVENTS] = WM_MAP_EVENTS,
+};
+
+static uint32_t bounded(uint32_t value, uint32_t otherwise, uint32_t low, uint32_t high)
+{
+	if (!value)
+		value = otherwise;
+	if (value < low)
+		return low;
+	return value > high ? high : value;
+}
+
+static void decide_sizes(struct wm_params *p, const struct wm_dp_options *o)
+{
+	p->dest_bits = bounded(o->dest_bits, WM_DEST_BITS_DEFAULT, WM_DEST_BITS_MIN,
+			       WM_DEST_BITS_MAX);
+	p->flow_bits = bounded(o->flow_bits, WM_FLOW_BITS_DEFAULT, WM_FLOW_BITS_MIN,
+			       WM_FLOW_BITS_MAX);
+	p->vip_bits = bounded(o->vip_bits, WM_VIP_BITS_DEFAULT, WM_VIP_BITS_MIN, WM_VIP_BITS_MAX);
+	p->rings = bounded(o->rings, WM_RINGS_DEFAULT, 2, WM_RINGS_MAX);
+	p->cpus = bounded(o->cpus, libbpf_num_possible_cpus(), 1, WM_CPUS_MAX);
+}
+
+static int set_size(struct bpf_object *obj, enum wm_dp_map_id id, uint64_t entries)
+{
+	struct bpf_map *map = bpf_object__find_map_by_name(obj, wm_dp_map_names[id]);
+
+	if (!map || entries > UINT32_MAX)
+		return -EINVAL;
+	return bpf_map__set_max_entries(map, entries);
+}
+
+static int set_sizes(struct bpf_object *obj, const struct wm_params *p)
+{
+	int rc = set_size(obj, DP_VIPS, 2ull << p->vip_bits);
+
+	rc = rc ?: set_size(obj, DP_RINGS, p->rings);
+	rc = rc ?: set_size(obj, DP_DESTS, 1ull << p->dest_bits);
+	rc = rc ?: set_size(obj, DP_FLOWS, 1ull << p->flow_bits);
+	rc = rc ?: set_size(obj, DP_STATS, p->cpus);
+	return rc ?: set_size(obj, DP_DEST_STATS, (uint64_t)p->cpus << p->dest_bits);
+}
+
+/* Global data of an object that is not loaded yet. */
+static void *initial(struct bpf_object *obj, enum wm_dp_map_id id, size_t want)
+{
+	struct bpf_map *map = bpf_object__find_map_by_name(obj, wm_dp_map_names[id]);
+	size_t size = 0;
+	void *value = map ? (void *)bpf_map__initial_value(map, &size) : NULL;
+
+	return size >= want ? value : NULL;
+}
+
+/* The flow table's hash is secret, so that nobody can aim at one bucket. */
+int wm_dp_new_seed(uint64_t seed[4])
+{
+	if (getrandom(seed, 4 * sizeof(*seed), 0) != 4 * sizeof(*seed))
+		return -errno;
+	seed[1] |= 1;
+	seed[3] |= 1;
+	return 0;
+}
+
+static int set_globals(struct bpf_object *obj, const struct wm_dp_options *options)
+{
+	struct wm_params *params = initial(obj, DP_PARAMS, sizeof(*params));
+	struct wm_ctl *ctl = initial(obj, DP_CTL, sizeof(*ctl));
+
+	if (!params || !ctl)
+		return -EINVAL;
+	decide_sizes(params, options);
+	ctl->tick_shift = wm_dp_tick_shift();
+	return wm_dp_new_seed((uint64_t *)ctl->flow_seed) ?: set_sizes(obj, params);
+}
+
+/* Keep descriptors of our own: the object is closed after loading. */
+static int keep(struct wm_dp *dp, struct bpf_object *obj)
+{
+	struct bpf_program *prog = bpf_object__find_program_by_name(obj, WM_PROG_NAME);
+
+	if (!prog)
+		return -EINVAL;
+	dp->prog_fd = dup(bpf_program__fd(prog));
+	if (dp->prog_fd < 0)
+		return -errno;
+	for (int i = 0; i < DP_MAPS; i++) {
+		struct bpf_map *map = bpf_object__find_map_by_name(obj, wm_dp_map_names[i]);
+
+		dp->map[i].fd = map ? dup(bpf_map__fd(map)) : -1;
+		if (dp->map[i].fd < 0)
+			return -EINVAL;
+	}
+	return 0;
+}
+
+int wm_dp_load(struct wm_dp *dp, const struct wm_dp_options *options, struct wm_err *err)
+{
+	LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = "waymark");
+	struct bpf_object *obj;
+	int rc;
+
+	obj = bpf_object__open_mem(wm_object_waymark.data, wm_object_waymark.len, &opts);
+	if (!obj)
+		return wm_err__sys(err, -errno, "cannot read the built-in BPF object");
+	rc = set_globals(obj, options);
+	if (rc) {
+		wm_err__sys(err, rc, "cannot size the BPF maps");
+		goto out_close;
+	}
+	rc = bpf_object__load(obj);
+	if (rc) {
+		wm_err__sys(err, rc, "cannot load the BPF program (needs root; a smaller "
+			    "flow-table or fewer vips if memory is short)");
+		goto out_close;
+	}
+	rc = keep(dp, obj);
+	if (rc)
+		wm_err__sys(err, rc, "the built-in BPF object lacks a map or the program");
+out_close:
+	bpf_object__close(obj);
+	return rc;
+}
+
+static int map_id_by_name(const char *name)
+{
+	for (int i = 0; i < DP_MAPS; i++)
+		if (!strcmp(name, wm_dp_map_names[i]))
+			return i;
+	return -1;
+}
+
+static void take_map(struct wm_dp *dp, uint32_t id)
+{
+	struct bpf_map_info info = {};
+	uint32_t len = sizeof(info);
+	int fd = bpf_map_get_fd_by_id(id), which;
+
+	if (fd < 0)
+		return;
+	which = bpf_obj_get_info_by_fd(fd, &info, &len) ? -1 : map_id_by_name(info.name);
+	if (which >= 0 && dp->map[which].fd < 0)
+		dp->map[which].fd = fd;
+	else
+		close(fd);
+}
+
+int wm_dp_take_over(struct wm_dp *dp, int prog_fd, struct wm_err *err)
+{
+	uint32_t ids[4 * DP_MAPS], len = sizeof(struct bpf_prog_info);
+	struct bpf_prog_info info = {
+		.nr_map_ids = sizeof(ids) / sizeof(*ids),
+		.map_ids = (uintptr_t)ids,
+	};
+
+	dp->prog_fd = prog_fd;
+	dp->adopted = true;
+	if (bpf_obj_get_info_by_fd(prog_fd, &info, &len))
+		return wm_err__sys(err, -errno, "cannot inspect the running program");
+	for (uint32_t i = 0; i < info.nr_map_ids && i < sizeof(ids) / sizeof(*ids); i++)
+		take_map(dp, ids[i]);
+	for (int i = 0; i < DP_MAPS; i++)
+		if (dp->map[i].fd < 0)
+			return wm_err__set(err, -EBUSY, "program %u is called %s but has no map %s: "
+					   "take it off first", info.id, WM_PROG_NAME,
+					   wm_dp_map_names[i]);
+	return 0;
+}
+
+static int map_one(struct wm_dp_map *map, bool writable)
+{
+	size_t page = sysconf(_SC_PAGESIZE);
+	uint32_t len = sizeof(struct bpf_map_info);
+	struct bpf_map_info info = {};
+
+	if (bpf_obj_get_info_by_fd(map->fd, &info, &len))
+		return -errno;
+	map->entries = info.max_entries;
+	map->length = (size_t)info.max_entries * ((info.value_size + 7) & ~7u);
+	map->length = (map->length + page - 1) & ~(page - 1);
+	map->memory = mmap(NULL, map->length, PROT_READ | (writable ? PROT_WRITE : 0), MAP_SHARED,
+			   map->fd, 0);
+	if (map->memory == MAP_FAILED) {
+		map->memory = NULL;
+		return -errno;
+	}
+	return 0;
+}
+
+/* Do the sizes that the program believes in fit the maps that it has? */
+static bool sizes_agree(const struct wm_dp *dp)
+{
+	const struct wm_params *p = &dp->params;
+
+	return p->dest_bits <= WM_DEST_BITS_MAX && p->flow_bits <= WM_FLOW_BITS_MAX &&
+	       p->flow_bits >= 1 && p->vip_bits >= 1 && p->vip_bits <= WM_VIP_BITS_MAX &&
+	       dp->map[DP_VIPS].entries == 2u << p->vip_bits &&
+	       dp->map[DP_RINGS].entries == p->rings &&
+	       dp->map[DP_DESTS].entries == 1u << p->dest_bits &&
+	       dp->map[DP_FLOWS].entries == 1u << p->flow_bits &&
+	       dp->map[DP_STATS].entries == p->cpus &&
+	       dp->map[DP_DEST_STATS].entries == p->cpus << p->dest_bits;
+}
+
+int wm_dp_map_all(struct wm_dp *dp, struct wm_err *err)
+{
+	for (int i = 0; i < DP_EVENTS; i++) {
+		int rc = map_one(&dp->map[i], i != DP_PARAMS);
+
+		if (rc)
+			return wm_err__sys(err, rc, "cannot map %s into memory", wm_dp_map_names[i]);
+	}
+	memcpy(&dp->params, dp->map[DP_PARAMS].memory, sizeof(dp->params));
+	if (dp->params.magic != WM_ABI_MAGIC || dp->params.version != WM_ABI_VERSION)
+		return wm_err__set(err, -EBUSY, "the running program speaks ABI version %u, this "
+				   "is version %d: take it off first (ip link set dev ... xdp off)",
+				   dp->params.version, WM_ABI_VERSION);
+	if (!sizes_agree(dp))
+		return wm_err__set(err, -EBUSY, "the running program's maps have sizes that it "
+				   "does not state: take it off first");
+	return 0;
+}
