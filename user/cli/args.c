@@ -1,0 +1,461 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Two passes of getopt_long(): the first stops at the first word that is no
+ * option, which names the command; the second takes the rest with the command's
+ * options added, in any order. Both get their options from the tables.
+ */
+#include "args.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <getopt.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <waymark/ctl.h>
+
+#include "addr.h"
+
+enum {
+	GLOBAL_CODE = 0x100, /* getopt's code of a global option: this and its index */
+	OPTION_CODE = 0x200, /* of a command's own */
+	ALL_OPTIONS_MAX = 32,
+	NEAR_MAX = 8,
+};
+
+/* --- finding commands --- */
+
+static size_t first_word(const char *name)
+{
+	return strcspn(name, " ");
+}
+
+/* How many letters to change, add or leave out to get from a to b. */
+static size_t distance(const char *a, const char *b)
+{
+	size_t row[64], n = strlen(b);
+
+	if (n >= 64)
+		return n;
+	for (size_t j = 0; j <= n; j++)
+		row[j] = j;
+	for (size_t i = 1; *a; a++, i++) {
+		size_t diagonal = row[0];
+
+		row[0] = i;
+		for (size_t j = 1; j <= n; j++) {
+			size_t change = diagonal + (*a != b[j - 1]);
+			size_t drop = (row[j] < row[j - 1] ? row[j] : row[j - 1]) + 1;
+
+			diagonal = row[j];
+			row[j] = change < drop ? change : drop;
+		}
+	}
+	return row[n];
+}
+
+/* One word that names something: which of the candidates is it? */
+struct word_search {
+	const char *word;
+	char exact[32];
+	char prefixed[32];   /* the first that begins with the word */
+	size_t n_prefixed;   /* different ones */
+	char near[NEAR_MAX][32];
+	size_t n_near;
+};
+
+static void consider(struct word_search *search, const char *candidate, size_t len)
+{
+	size_t wordlen = strlen(search->word);
+	char text[32];
+	bool prefixed, near;
+
+	snprintf(text, sizeof(text), "%.*s", (int)len, candidate);
+	prefixed = wordlen && !strncmp(text, search->word, wordlen);
+	near = prefixed || distance(search->word, text) <= 2 || (wordlen > 2 && strstr(text, search->word));
+	for (size_t i = 0; i < search->n_near; i++)
+		if (!strcmp(search->near[i], text))
+			return; /* "decap" of two commands is one word */
+	if (!strcmp(text, search->word))
+		strcpy(search->exact, text);
+	if (prefixed && !search->n_prefixed++)
+		strcpy(search->prefixed, text);
+	if (near && search->n_near < NEAR_MAX)
+		strcpy(search->near[search->n_near++], text);
+}
+
+static const char *found_word(const struct word_search *search, const char *what,
+			      struct wm_err *err)
+{
+	char near[NEAR_MAX * 34] = "";
+
+	if (*search->exact)
+		return search->exact;
+	if (search->n_prefixed == 1)
+		return search->prefixed;
+	for (size_t i = 0; i < search->n_near; i++) {
+		size_t used = strlen(near);
+
+		snprintf(near + used, sizeof(near) - used, "%s%s", i ? ", " : "", search->near[i]);
+	}
+	if (search->n_prefixed)
+		wm_err__set(err, -EINVAL, "%s '%s' is ambiguous: %s", what, search->word, near);
+	else if (*near)
+		wm_err__set(err, -EINVAL, "no %s '%s'; near: %s", what, search->word, near);
+	else
+		wm_err__set(err, -EINVAL, "no %s '%s'; see %s help", what, search->word, cli_name);
+	return NULL;
+}
+
+static bool begins(const struct command *command, const char *first)
+{
+	size_t len = first_word(command->name);
+
+	return strlen(first) == len && !memcmp(command->name, first, len);
+}
+
+/* `first` is one word of the table; the commands that begin with it have a
+ * second one, or there is one command only. */
+static const struct command *find_second(const char *first, const char *const *word, size_t n,
+					 size_t *words, struct wm_err *err)
+{
+	struct word_search search = { .word = n > 1 ? word[1] : "" };
+	const char *second;
+
+	for (const struct command *c = commands; c->name; c++) {
+		if (!begins(c, first))
+			continue;
+		*words = 1;
+		if (!c->name[first_word(c->name)])
+			return c;
+		consider(&search, c->name + first_word(c->name) + 1, 31);
+	}
+	second = found_word(&search, first, err);
+	*words = 2;
+	for (const struct command *c = commands; second && c->name; c++)
+		if (begins(c, first) && !strcmp(c->name + first_word(c->name) + 1, second))
+			return c;
+	return NULL;
+}
+
+static void list_seconds(const char *first, struct wm_err *err)
+{
+	size_t used = snprintf(err->text, sizeof(err->text), "%s what?", first);
+
+	for (const struct command *c = commands; c->name; c++)
+		if (begins(c, first) && used < sizeof(err->text))
+			used += snprintf(err->text + used, sizeof(err->text) - used, " %s",
+					 c->name + first_word(c->name) + 1);
+}
+
+const struct command *args__find(const char *const *word, size_t n, size_t *words,
+				 struct wm_err *err)
+{
+	struct word_search search = { .word = word[0] };
+	const struct command *command;
+	const char *first;
+
+	for (const struct command *c = commands; c->name; c++)
+		consider(&search, c->name, first_word(c->name));
+	first = found_word(&search, "command", err);
+	if (!first)
+		return NULL;
+	command = find_second(first, word, n, words, err);
+	if (!command && n < 2)
+		list_seconds(first, err);
+	return command;
+}
+
+/* --- what arguments may be --- */
+
+static bool is_number(const char *text, unsigned long long low, unsigned long long high)
+{
+	int base = !strncasecmp(text, "0x", 2) ? 16 : 10;
+	unsigned long long value;
+	char *end;
+
+	if (*text < '0' || *text > '9')
+		return false;
+	errno = 0;
+	value = strtoull(text, &end, base);
+	return !errno && !*end && value >= low && value <= high;
+}
+
+static bool is_seconds(const char *text)
+{
+	char *end;
+	double value = strtod(text, &end);
+
+	return end != text && !*end && isfinite(value) && value >= 0.01 && value <= 1e6;
+}
+
+static bool is_endpoint(const char *text)
+{
+	struct wm_addr addr;
+	__be16 port;
+
+	return !wm_endpoint__parse(text, &addr, &port) && port;
+}
+
+static bool is_device(const char *text)
+{
+	size_t len = strlen(text);
+
+	return len && len < 16 && !strpbrk(text, "/ \t\n") && strcmp(text, ".") && strcmp(text, "..");
+}
+
+static bool is_choice(const char *choices, const char *text)
+{
+	size_t len;
+
+	for (; *choices; choices += len + (choices[len] == ' ')) {
+		len = strcspn(choices, " ");
+		if (strlen(text) == len && !memcmp(choices, text, len))
+			return true;
+	}
+	return false;
+}
+
+const char *args__objection(enum kind kind, const char *choices, const char *text)
+{
+	struct wm_addr address;
+	__u8 mac[6];
+
+	switch (kind) {
+	case KIND_PROTOCOL:
+		return wm_proto__parse(text) < 0 ? "tcp or udp" : NULL;
+	case KIND_ENDPOINT:
+		return is_endpoint(text) ? NULL : "an address and a port, as 10.0.0.3:4711 or [fc00::3]:4711";
+	case KIND_ADDRESS:
+		return wm_addr__parse(text, &address) ? "an address" : NULL;
+	case KIND_MARK:
+		return is_number(text, 0, UINT32_MAX) ? NULL : "a number below 2^32, as 4099 or 0x1003";
+	case KIND_COUNT:
+		return is_number(text, 1, 1000000000) ? NULL : "a number from 1 to 1000000000";
+	case KIND_SECONDS:
+		return is_seconds(text) ? NULL : "seconds, 0.01 to 1000000";
+	case KIND_DEVICE:
+		return is_device(text) ? NULL : "a network device's name";
+	case KIND_MAC:
+		return wm_mac__parse(text, mac) ? "a MAC address, as 02:00:00:00:00:01" : NULL;
+	case KIND_CHOICE:
+		return is_choice(choices, text) ? NULL : choices;
+	default:
+		return *text ? NULL : "not empty";
+	}
+}
+
+/* --- options --- */
+
+struct options {
+	struct option longs[ALL_OPTIONS_MAX + 1];
+	char shorts[2 * ALL_OPTIONS_MAX + 3];
+	size_t n;
+};
+
+static void add_options(struct options *all, const struct option_desc *desc, size_t max, int code)
+{
+	size_t len = strlen(all->shorts);
+
+	for (size_t i = 0; i < max && desc[i].name; i++) {
+		all->longs[all->n++] = (struct option){
+			desc[i].name, desc[i].value ? required_argument : no_argument, NULL, code + i,
+		};
+		if (!desc[i].letter)
+			continue;
+		all->shorts[len++] = desc[i].letter;
+		if (desc[i].value)
+			all->shorts[len++] = ':';
+	}
+}
+
+/* Codes are letters when the letter was used. */
+static const struct option_desc *option_of(const struct invocation *in, int code, const char ***value)
+{
+	const struct option_desc *own = in->command ? in->command->options : NULL;
+
+	for (int i = 0; global_options[i].name; i++) {
+		*value = &((struct invocation *)in)->global[i];
+		if (code == GLOBAL_CODE + i || code == global_options[i].letter)
+			return &global_options[i];
+	}
+	for (int i = 0; own && i < OPTIONS_MAX && own[i].name; i++) {
+		*value = &((struct invocation *)in)->option[i];
+		if (code == OPTION_CODE + i || code == own[i].letter)
+			return &own[i];
+	}
+	return NULL;
+}
+
+static int usage(const struct invocation *in, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+
+static int usage(const struct invocation *in, const char *fmt, ...)
+{
+	char text[512];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	fprintf(stderr, "%s: %s%s%s", cli_name, in->command ? in->command->name : "",
+		in->command ? ": " : "", text);
+	fprintf(stderr, " (see %s help%s%s)\n", cli_name, in->command ? " " : "",
+		in->command ? in->command->name : "");
+	return WM_EXIT_USAGE;
+}
+
+static int take_option(struct invocation *in, int code, const char *word)
+{
+	const struct option_desc *desc;
+	const char **value, *wanted;
+
+	if (code == '?')
+		return usage(in, "unknown or ambiguous option '%s'", word);
+	if (code == ':')
+		return usage(in, "option '%s' wants a value", word);
+	desc = option_of(in, code, &value);
+	*value = desc->value ? optarg : "";
+	wanted = desc->value ? args__objection(desc->kind, desc->choices, optarg) : NULL;
+	if (wanted)
+		return usage(in, "--%s '%s': wants %s", desc->name, optarg, wanted);
+	return 0;
+}
+
+/* Options up to the command (`mode` "+:"), or all that are left (":"). */
+static int take_options(struct invocation *in, int argc, char **argv, const char *mode)
+{
+	struct options all = { .n = 0 };
+	int code, ret;
+
+	strcpy(all.shorts, mode);
+	add_options(&all, global_options, ALL_OPTIONS_MAX, GLOBAL_CODE);
+	if (in->command)
+		add_options(&all, in->command->options, OPTIONS_MAX, OPTION_CODE);
+	optind = 0; /* start anew, with a new order */
+	opterr = 0;
+	while ((code = getopt_long(argc, argv, all.shorts, all.longs, NULL)) != -1) {
+		ret = take_option(in, code, argv[optind - 1]);
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
+/* --- arguments --- */
+
+static int count_arguments(const struct invocation *in, int n)
+{
+	const struct command *command = in->command;
+	int all = 0, required = 0;
+
+	for (; command->arguments[all].name; all++)
+		required += !command->arguments[all].optional;
+	if (n > all)
+		return all ? usage(in, "too many arguments: wants %d", all) : usage(in, "takes no argument");
+	if (n < required)
+		return usage(in, "%s is missing", command->arguments[n].name);
+	if (command->all_or_none && n > required && n < all)
+		return usage(in, "%s is missing", command->arguments[n].name);
+	return 0;
+}
+
+static int take_arguments(struct invocation *in, int n, char **argv)
+{
+	int ret = count_arguments(in, n);
+
+	for (int i = 0; i < n && !ret; i++) {
+		const struct argument *argument = &in->command->arguments[i];
+		const char *wanted = args__objection(argument->kind, NULL, argv[i]);
+
+		if (wanted)
+			ret = usage(in, "%s '%s': wants %s", argument->name, argv[i], wanted);
+		in->argument[in->n_arguments++] = argv[i];
+	}
+	return ret;
+}
+
+static int check_required(const struct invocation *in)
+{
+	const struct option_desc *own = in->command->options;
+
+	for (int i = 0; i < OPTIONS_MAX && own[i].name; i++)
+		if (own[i].required && !in->option[i])
+			return usage(in, "--%s %s is missing", own[i].name, own[i].value);
+	return 0;
+}
+
+static const struct command *command_named(const char *name)
+{
+	const struct command *c = commands;
+
+	while (strcmp(c->name, name))
+		c++;
+	return c;
+}
+
+static int take_globals(struct invocation *in)
+{
+	const char *seconds = invocation__option(in, "timeout");
+	struct wm_err err;
+
+	in->timeout_ms = seconds ? 1000 * strtod(seconds, NULL) : 5000;
+	in->socket = invocation__option(in, "socket") ?: getenv("WAYMARK_SOCKET");
+	if (!in->socket || !*in->socket)
+		in->socket = WM_CTL_PATH;
+	in->out = (struct output){
+		.file = stdout,
+		.json = invocation__option(in, "json"),
+		.raw = invocation__option(in, "raw"),
+		.no_headings = invocation__option(in, "no-headings"),
+		.columns = invocation__option(in, "columns"),
+	};
+	if (in->out.columns && view__check_columns(invocation__view(in), in->out.columns, &err))
+		return usage(in, "--columns: %s", err.text);
+	return 0;
+}
+
+/* --help and --version are commands in disguise. */
+static bool disguised(struct invocation *in)
+{
+	if (invocation__option(in, "help")) {
+		if (in->command)
+			in->argument[in->n_arguments++] = in->command->name;
+		in->command = command_named("help");
+	} else if (invocation__option(in, "version")) {
+		in->command = command_named("version");
+	} else {
+		return false;
+	}
+	memset(in->option, 0, sizeof(in->option));
+	in->out = (struct output){ .file = stdout, .json = invocation__option(in, "json") };
+	return true;
+}
+
+int args__parse(int argc, char **argv, struct invocation *in)
+{
+	struct wm_err err = { "" };
+	size_t words = 0;
+	int ret;
+
+	*in = (struct invocation){ .command = NULL };
+	ret = take_options(in, argc, argv, "+:");
+	if (ret || disguised(in))
+		return ret;
+	argv += optind;
+	argc -= optind;
+	in->command = argc ? args__find((const char *const *)argv, argc, &words, &err) : commands;
+	if (!in->command)
+		return usage(in, "%s", err.text);
+	/* getopt wants a name in front: the command's last word, or ours */
+	argv += (int)words - 1;
+	argc -= (int)words - 1;
+	ret = take_options(in, argc, argv, ":");
+	if (ret || disguised(in))
+		return ret;
+	return take_arguments(in, argc - optind, argv + optind) ?: check_required(in) ?:
+	       take_globals(in);
+}

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "column.h"
+
+#include <inttypes.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+const json_t *json__at(const json_t *object, const char *path)
+{
+	const char *dot = strchr(path, '.');
+	char key[64];
+
+	if (!dot)
+		return json_object_get(object, path);
+	snprintf(key, sizeof(key), "%.*s", (int)(dot - path), path);
+	return json__at(json_object_get(object, key), dot + 1);
+}
+
+bool json__is_true(const json_t *value)
+{
+	if (json_is_number(value))
+		return json_number_value(value) != 0;
+	if (json_is_string(value))
+		return *json_string_value(value);
+	return json_is_true(value) || json_is_object(value) || json_array_size(value);
+}
+
+static char *format_count(json_int_t value)
+{
+	char digits[24], text[32], *to = text;
+	const char *from = digits;
+	size_t left;
+
+	snprintf(digits, sizeof(digits), "%" JSON_INTEGER_FORMAT, value);
+	if (*from == '-')
+		*to++ = *from++;
+	for (left = strlen(from); left; left--) {
+		*to++ = *from++;
+		if (left > 1 && left % 3 == 1)
+			*to++ = ',';
+	}
+	*to = '\0';
+	return strdup(text);
+}
+
+static char *format_bytes(double value)
+{
+	static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB", "PiB" };
+	size_t unit = 0;
+	char text[32];
+
+	while (value >= 1024 && unit + 1 < sizeof(units) / sizeof(*units)) {
+		value /= 1024;
+		unit++;
+	}
+	snprintf(text, sizeof(text), "%.*f %s", unit ? 1 : 0, value, units[unit]);
+	return strdup(text);
+}
+
+/* The two largest units: nobody reads the minutes of a fortnight. */
+static char *format_duration(double seconds)
+{
+	uint64_t s = seconds < 0 ? 0 : seconds;
+	char text[48];
+
+	if (seconds < 10)
+		snprintf(text, sizeof(text), "%.1f s", seconds);
+	else if (s < 60)
+		snprintf(text, sizeof(text), "%" PRIu64 " s", s);
+	else if (s < 3600)
+		snprintf(text, sizeof(text), "%" PRIu64 " min %" PRIu64 " s", s / 60, s % 60);
+	else if (s < 86400)
+		snprintf(text, sizeof(text), "%" PRIu64 " h %" PRIu64 " min", s / 3600, s / 60 % 60);
+	else
+		snprintf(text, sizeof(text), "%" PRIu64 " d %" PRIu64 " h", s / 86400, s / 3600 % 24);
+	return strdup(text);
+}
+
+static char *format_rate(double value)
+{
+	char text[32];
+
+	if (value >= 100)
+		return format_count(value + 0.5);
+	snprintf(text, sizeof(text), value ? "%.3g" : "0", value);
+	return strdup(text);
+}
+
+static char *format_plain(double value)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "%.15g", value);
+	return strdup(text);
+}
+
+static char *format_integer(json_int_t value, const char *format)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), format, value);
+	return strdup(text);
+}
+
+static char *format_raw(enum column_format format, const json_t *value)
+{
+	if (format == FORMAT_MARK && json_is_integer(value))
+		return format_integer(json_integer_value(value), "0x%llx");
+	if (json_is_integer(value))
+		return format_integer(json_integer_value(value), "%" JSON_INTEGER_FORMAT);
+	return format_plain(json_real_value(value));
+}
+
+static char *format_number(enum column_format format, const json_t *value)
+{
+	double number = json_number_value(value);
+	char text[32];
+
+	switch (format) {
+	case FORMAT_COUNT:
+		return json_is_integer(value) ? format_count(json_integer_value(value)) :
+						format_rate(number);
+	case FORMAT_BYTES:
+		return format_bytes(number);
+	case FORMAT_SHARE:
+		snprintf(text, sizeof(text), "%.1f %%", 100 * number);
+		return strdup(text);
+	case FORMAT_DURATION:
+		return format_duration(number);
+	case FORMAT_PORT:
+		if (!number)
+			return strdup("*");
+		break;
+	case FORMAT_RATE:
+		return format_rate(number);
+	case FORMAT_TEXT:
+	case FORMAT_NUMBER:
+	case FORMAT_MARK:
+		break;
+	}
+	return format_raw(format, value);
+}
+
+static char *join_list(enum column_format format, const json_t *list, bool raw)
+{
+	char *all = NULL, *item;
+	const char *separator;
+	const json_t *value;
+	size_t i, len = 0;
+
+	json_array_foreach(list, i, value) {
+		char *longer = NULL;
+
+		separator = !i ? "" : raw ? "," : ", ";
+		item = column__text(format, value, raw);
+		if (item && asprintf(&longer, "%s%s%s", len ? all : "", separator, item) < 0)
+			longer = NULL;
+		free(item);
+		free(all);
+		all = longer;
+		if (!all)
+			return NULL;
+		len = strlen(all);
+	}
+	return all ?: strdup("-");
+}
+
+char *column__text(enum column_format format, const json_t *value, bool raw)
+{
+	const char *text = "-";
+
+	if (json_is_array(value))
+		return join_list(format, value, raw);
+	if (json_is_number(value))
+		return raw ? format_raw(format, value) : format_number(format, value);
+	if (json_is_string(value))
+		text = json_string_value(value);
+	else if (json_is_boolean(value))
+		text = json_is_true(value) ? "yes" : "no";
+	return strdup(*text ? text : "-");
+}
+
+bool column__right(enum column_format format)
+{
+	return format != FORMAT_TEXT;
+}
+
+const struct column *column__find(const struct column *columns, const char *key, size_t len)
+{
+	for (; columns && columns->key; columns++)
+		if (strlen(columns->key) == len && !memcmp(columns->key, key, len))
+			return columns;
+	return NULL;
+}

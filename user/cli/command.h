@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The table of commands. Dispatch, checks of arguments, help, bash completion,
+ * the manual page and `help --json` are all made from it; there is no second
+ * list of commands or options anywhere.
+ */
+#ifndef WM_COMMAND_H
+#define WM_COMMAND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "err.h"
+#include "view.h"
+
+/* What an argument or an option's value is: checked before the command runs,
+ * and known to completion. */
+enum kind {
+	KIND_NONE, /* an option without a value */
+	KIND_TEXT,
+	KIND_VIP,
+	KIND_PROTOCOL,
+	KIND_ENDPOINT,
+	KIND_ADDRESS,
+	KIND_MARK,
+	KIND_COUNT,
+	KIND_SECONDS,
+	KIND_FILE,
+	KIND_DIRECTORY,
+	KIND_DEVICE,
+	KIND_MAC,
+	KIND_CHOICE, /* one of `choices` */
+	KIND_COLUMNS,
+	KIND_COMMAND,
+};
+
+enum { ARGUMENTS_MAX = 3, OPTIONS_MAX = 8 };
+
+struct argument {
+	const char *name; /* as the help shows it; NULL ends an array */
+	enum kind kind;
+	bool optional;
+	const char *key;  /* its name in the request */
+};
+
+struct option_desc {
+	const char *name; /* without dashes; NULL ends an array */
+	char letter;      /* 0: none */
+	const char *value; /* as the help shows it */
+	enum kind kind;
+	const char *choices; /* by blanks */
+	const char *key;  /* its name in the request, sent if given */
+	bool required;
+	const char *help;
+};
+
+struct invocation;
+
+struct command {
+	const char *name; /* one word or two; NULL ends the table */
+	struct argument arguments[ARGUMENTS_MAX + 1];
+	bool all_or_none; /* of the arguments that are optional */
+	struct option_desc options[OPTIONS_MAX + 1];
+	const char *help; /* one line */
+	const char *text; /* paragraphs, an empty line between */
+	const char *example;
+	const char *request; /* the daemon's command; NULL: asks no daemon */
+	const struct view *view;
+	/* The same when no argument is given; NULL: no difference. */
+	const char *request_bare;
+	const struct view *view_bare;
+	int (*run)(struct invocation *in); /* returns the exit code */
+};
+
+extern const struct command commands[];
+extern const struct option_desc global_options[];
+extern const char cli_name[];    /* "waymark" */
+extern const char cli_summary[]; /* one line, for help and the manual */
+
+/* A command line that was understood. */
+struct invocation {
+	const struct command *command;
+	const char *argument[ARGUMENTS_MAX];
+	size_t n_arguments;
+	const char *global[16];           /* values of global_options, "" for a flag; NULL: not given */
+	const char *option[OPTIONS_MAX];  /* the same of the command's own */
+	const char *socket;
+	int timeout_ms;
+	struct output out;
+};
+
+/* What it shows: depends on whether arguments were given. */
+const struct view *invocation__view(const struct invocation *in);
+
+/* Value of an option, "" for a flag; NULL: not given. */
+const char *invocation__option(const struct invocation *in, const char *name);
+
+/* Value of an option that is a number; 0: not given. */
+unsigned int invocation__number(const struct invocation *in, const char *name);
+
+/* Say what went wrong on standard error; returns `code`. */
+int invocation__fail(const struct invocation *in, int code, const char *text);
+
+/* What an error of source.h or of showing means for the exit code; says it. */
+int invocation__error(const struct invocation *in, int error, const struct wm_err *err);
+
+/* Show a reply as the view says; returns the exit code. */
+int invocation__show(const struct invocation *in, const struct view *view, const json_t *data);
+
+#endif

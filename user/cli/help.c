@@ -1,0 +1,314 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "help.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <waymark/ctl.h>
+
+#include "args.h"
+#include "views.h"
+
+enum { LINE_WIDTH = 78, NAME_WIDTH = 22 };
+
+const struct exit_code exit_codes[] = {
+	{ WM_EXIT_OK, "done" },
+	{ WM_EXIT_FAILED, "it failed: the daemon refused, or its answer makes no sense" },
+	{ WM_EXIT_USAGE, "the command line is wrong" },
+	{ WM_EXIT_NO_DAEMON, "no daemon: not running, or it gave no answer" },
+};
+const size_t n_exit_codes = sizeof(exit_codes) / sizeof(*exit_codes);
+
+/* --- pieces --- */
+
+static void print_arguments(FILE *file, const struct command *command)
+{
+	const struct argument *argument = command->arguments;
+	bool together = command->all_or_none;
+
+	for (; argument->name; argument++) {
+		bool first = argument == command->arguments, last = !argument[1].name;
+		bool open = argument->optional && (!together || first);
+		bool close = argument->optional && (!together || last);
+
+		fprintf(file, " %s%s%s", open ? "[" : "", argument->name, close ? "]" : "");
+	}
+}
+
+void help__synopsis(FILE *file, const struct command *command)
+{
+	fprintf(file, "%s", command->name);
+	print_arguments(file, command);
+	for (size_t i = 0; i < OPTIONS_MAX && command->options[i].name; i++) {
+		const struct option_desc *o = &command->options[i];
+
+		fprintf(file, " %s--%s%s%s%s", o->required ? "" : "[", o->name, o->value ? " " : "",
+			o->value ?: "", o->required ? "" : "]");
+	}
+}
+
+void help__option_name(FILE *file, const struct option_desc *option)
+{
+	if (option->letter)
+		fprintf(file, "-%c, ", option->letter);
+	fprintf(file, "--%s%s%s", option->name, option->value ? " " : "", option->value ?: "");
+}
+
+void help__each_key(const struct view *view,
+		    void (*each)(void *arg, const char *key, const struct column *column), void *arg)
+{
+	const struct column *c;
+	char key[128];
+
+	for (c = view->keys; c && c->key; c++)
+		each(arg, c->key, c);
+	for (c = view->made ? NULL : view->columns; c && c->key; c++) {
+		snprintf(key, sizeof(key), "%s%s%s", view->list, *view->list ? "." : "", c->key);
+		each(arg, key, c);
+	}
+}
+
+/* Paragraphs are kept, lines are broken between words. */
+static void print_wrapped(FILE *file, const char *text, int indent, int at)
+{
+	while (*text) {
+		int len = strcspn(text, " \n");
+
+		if (*text == '\n') {
+			fprintf(file, "\n");
+			at = 0;
+			text++;
+			continue;
+		}
+		if (at && at + 1 + len > LINE_WIDTH) {
+			fprintf(file, "\n");
+			at = 0;
+		}
+		if (!at)
+			at += fprintf(file, "%*s%.*s", indent, "", len, text);
+		else
+			at += fprintf(file, at > indent ? " %.*s" : "%.*s", len, text);
+		text += len + (text[len] == ' ');
+	}
+	fprintf(file, "\n");
+}
+
+/* "  name    text", the text broken at its own left edge. */
+static void print_entry(FILE *file, const char *name, const char *text)
+{
+	int indent = NAME_WIDTH + 3;
+	int at = fprintf(file, "  %-*s ", NAME_WIDTH, name);
+
+	if (at > indent) {
+		fprintf(file, "\n");
+		at = 0;
+	}
+	print_wrapped(file, text, indent, at);
+}
+
+static void print_options(FILE *file, const struct option_desc *options, size_t max)
+{
+	for (size_t i = 0; i < max && options[i].name; i++) {
+		char *name = NULL;
+		size_t len;
+		FILE *memory = open_memstream(&name, &len);
+
+		if (!memory)
+			return;
+		help__option_name(memory, &options[i]);
+		fclose(memory);
+		print_entry(file, name, options[i].help);
+		free(name);
+	}
+}
+
+/* --- help --- */
+
+static void print_overview(FILE *file)
+{
+	fprintf(file, "%s: %s\n\nUsage: %s [OPTIONS] [COMMAND [ARGUMENTS] [OPTIONS]]\n\nCommands:\n",
+		cli_name, cli_summary, cli_name);
+	for (const struct command *c = commands; c->name; c++)
+		print_entry(file, c->name, c->help);
+	fprintf(file, "\nOptions of every command:\n");
+	print_options(file, global_options, 32);
+	fprintf(file, "\nExit codes:\n");
+	for (size_t i = 0; i < n_exit_codes; i++) {
+		char code[8];
+
+		snprintf(code, sizeof(code), "%d", exit_codes[i].code);
+		print_entry(file, code, exit_codes[i].text);
+	}
+	fprintf(file, "\nCommands may be shortened while that is unambiguous.\n");
+}
+
+static void print_key(void *arg, const char *key, const struct column *column)
+{
+	print_entry(arg, key, column->text);
+}
+
+static void print_keys(FILE *file, const struct command *command)
+{
+	if (command->view_bare) {
+		fprintf(file, "\nJSON keys without arguments:\n");
+		help__each_key(command->view_bare, print_key, file);
+	}
+	fprintf(file, "\nJSON keys:\n");
+	help__each_key(command->view, print_key, file);
+}
+
+static void print_command(FILE *file, const struct command *command)
+{
+	fprintf(file, "Usage: %s ", cli_name);
+	help__synopsis(file, command);
+	fprintf(file, "\n\n%s: %s.\n\n", command->name, command->help);
+	print_wrapped(file, command->text, 0, 0);
+	if (command->options[0].name) {
+		fprintf(file, "\nOptions:\n");
+		print_options(file, command->options, OPTIONS_MAX);
+	}
+	print_keys(file, command);
+	fprintf(file, "\nExample:\n  %s\n", command->example);
+}
+
+/* "decap" alone: all that begin with it. */
+static bool print_group(FILE *file, const char *first)
+{
+	size_t len = strlen(first);
+	bool any = false;
+
+	for (const struct command *c = commands; c->name; c++) {
+		if (strncmp(c->name, first, len) || c->name[len] != ' ')
+			continue;
+		any = true;
+		print_entry(file, c->name, c->help);
+	}
+	return any;
+}
+
+static int print_help_on(const struct invocation *in)
+{
+	const char *words[2] = { in->argument[0], in->argument[1] };
+	const struct command *command;
+	struct wm_err err = { "" };
+	char both[64];
+	size_t n, used;
+	char *blank;
+
+	/* --help gives two words in one. */
+	snprintf(both, sizeof(both), "%s", words[0]);
+	blank = strchr(both, ' ');
+	if (blank) {
+		*blank = '\0';
+		words[0] = both;
+		words[1] = blank + 1;
+	}
+	n = words[1] ? 2 : 1;
+	if (n == 1 && print_group(in->out.file, words[0]))
+		return WM_EXIT_OK;
+	command = args__find(words, n, &used, &err);
+	if (!command)
+		return invocation__fail(in, WM_EXIT_USAGE, err.text);
+	print_command(in->out.file, command);
+	return WM_EXIT_OK;
+}
+
+/* --- JSON --- */
+
+static json_t *options_json(const struct option_desc *options, size_t max)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < max && options[i].name; i++) {
+		char letter[2] = { options[i].letter };
+
+		json_array_append_new(list, json_pack("{s:s, s:s?, s:s?, s:b, s:s}", "name", options[i].name,
+						      "letter", *letter ? letter : NULL, "value",
+						      options[i].value, "required", options[i].required,
+						      "help", options[i].help));
+	}
+	return list;
+}
+
+static json_t *arguments_json(const struct command *command)
+{
+	json_t *list = json_array();
+
+	for (const struct argument *a = command->arguments; a->name; a++)
+		json_array_append_new(list, json_pack("{s:s, s:b, s:s?}", "name", a->name, "optional",
+						      a->optional, "key", a->key));
+	return list;
+}
+
+static void append_key(void *arg, const char *key, const struct column *column)
+{
+	(void)column;
+	json_array_append_new(arg, json_string(key));
+}
+
+static json_t *keys_json(const struct view *view)
+{
+	json_t *list = json_array();
+
+	help__each_key(view, append_key, list);
+	return list;
+}
+
+static void add_request(json_t *requests, const char *request, const struct view *view)
+{
+	if (request)
+		json_object_set_new(requests, request, keys_json(view));
+}
+
+static json_t *command_json(const struct command *command)
+{
+	json_t *requests = json_object();
+
+	add_request(requests, command->request, command->view);
+	add_request(requests, command->request_bare, command->view_bare);
+	return json_pack("{s:s, s:s, s:o, s:o, s:o, s:o}", "name", command->name, "help", command->help,
+			 "arguments", arguments_json(command), "options",
+			 options_json(command->options, OPTIONS_MAX), "requests", requests, "keys",
+			 keys_json(command->view));
+}
+
+static int print_json(const struct invocation *in)
+{
+	json_t *list = json_array(), *codes = json_array(), *all;
+	int ret;
+
+	for (const struct command *c = commands; c->name; c++)
+		json_array_append_new(list, command_json(c));
+	for (size_t i = 0; i < n_exit_codes; i++)
+		json_array_append_new(codes, json_pack("{s:i, s:s}", "code", exit_codes[i].code, "text",
+						       exit_codes[i].text));
+	all = json_pack("{s:o, s:o, s:o}", "commands", list, "options",
+			options_json(global_options, 32), "exit_codes", codes);
+	ret = all ? view__show_json(all, &in->out) : -ENOMEM;
+	json_decref(all);
+	return ret ? WM_EXIT_FAILED : WM_EXIT_OK;
+}
+
+int help__run(struct invocation *in)
+{
+	if (invocation__option(in, "completion"))
+		help__completion(in->out.file);
+	else if (invocation__option(in, "man"))
+		help__manual(in->out.file);
+	else if (in->out.json)
+		return print_json(in);
+	else if (in->n_arguments)
+		return print_help_on(in);
+	else
+		print_overview(in->out.file);
+	return WM_EXIT_OK;
+}
+
+int help__version(struct invocation *in)
+{
+	json_t *data = json_pack("{s:s}", "version", WM_VERSION);
+	int ret = data ? invocation__show(in, &view_version, data) : WM_EXIT_FAILED;
+
+	json_decref(data);
+	return ret;
+}

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The manual page waymark(8) in mdoc. What the table knows is printed from it;
+ * only what is about the command as a whole is written here.
+ */
+#include "help.h"
+
+#include <ctype.h>
+#include <string.h>
+#include <waymark/ctl.h>
+
+/* Text as running text: escapes, and a line for each sentence is not needed. */
+static void print_text(FILE *file, const char *text)
+{
+	bool start = true;
+
+	for (; *text; text++) {
+		if (start && (*text == '.' || *text == '\''))
+			fputs("\\&", file);
+		start = *text == '\n';
+		if (*text == '\\')
+			fputs("\\e", file);
+		else if (*text == '\n' && text[1] == '\n')
+			fputs("\n.Pp", file);
+		else if (*text != '\n' || text[-1] != '\n')
+			fputc(*text, file);
+		else
+			fputc('\n', file);
+	}
+	fputc('\n', file);
+}
+
+/* Text as one argument of a macro: a word of two letters may be a macro's name
+ * (At, In, No, St), a lone punctuation mark has a meaning of its own. */
+static void print_word(FILE *file, const char *text)
+{
+	fputs("\\&", file);
+	for (; *text; text++) {
+		if (*text == '"')
+			fputs("\\(dq", file);
+		else if (*text == '-')
+			fputs("\\-", file);
+		else if (*text == ' ')
+			fputs("\\ ", file);
+		else
+			fputc(*text, file);
+	}
+}
+
+static void print_option(FILE *file, const struct option_desc *option)
+{
+	fputs(".It ", file);
+	if (option->letter)
+		fprintf(file, "Fl %c , ", option->letter);
+	fputs("Fl Fl ", file);
+	fputs(option->name, file);
+	if (option->value) {
+		fputs(" Ar ", file);
+		print_word(file, option->value);
+	}
+	fputc('\n', file);
+	print_text(file, option->help);
+}
+
+static void print_options(FILE *file, const struct option_desc *options, size_t max)
+{
+	fputs(".Bl -tag -width Ds\n", file);
+	for (size_t i = 0; i < max && options[i].name; i++)
+		print_option(file, &options[i]);
+	fputs(".El\n", file);
+}
+
+static void print_key(void *arg, const char *key, const struct column *column)
+{
+	FILE *file = arg;
+
+	fputs(".It Li ", file);
+	print_word(file, key);
+	fputc('\n', file);
+	print_text(file, column->text);
+}
+
+/* What all promise of an array of rows: its objects. */
+static void print_keys(FILE *file, const struct command *command, const char *request,
+		       const struct view *view)
+{
+	fputs(".It Cm ", file);
+	print_word(file, command->name);
+	if (view == command->view_bare)
+		fputs(" No (without arguments)", file);
+	fputc('\n', file);
+	if (request)
+		fprintf(file, "(the daemon\\(aqs\n.Li %s )\n", request);
+	if (view->list && !*view->list)
+		fputs("An array of objects:\n", file);
+	fputs(".Bl -tag -width Ds -compact\n", file);
+	help__each_key(view, print_key, file);
+	fputs(".El\n", file);
+}
+
+static void print_all_keys(FILE *file)
+{
+	fputs(".Sh JSON\n"
+	      "Keys are stable: later versions may add some, none goes or changes its meaning.\n"
+	      "A dot stands between levels, of an object or of the objects in an array.\n"
+	      "Counts are integers, times are seconds and end in\n.Li _s .\n"
+	      "A key whose value is unknown is null or absent.\n"
+	      ".Bl -tag -width Ds\n", file);
+	for (const struct command *c = commands; c->name; c++) {
+		if (c->view_bare)
+			print_keys(file, c, c->request_bare, c->view_bare);
+		print_keys(file, c, c->request, c->view);
+	}
+	fputs(".El\n", file);
+}
+
+static void print_command(FILE *file, const struct command *command)
+{
+	fputs(".It Cm ", file);
+	print_word(file, command->name);
+	for (const struct argument *a = command->arguments; a->name; a++) {
+		fputs(a->optional ? " Op Ar " : " Ar ", file);
+		print_word(file, a->name);
+	}
+	fputc('\n', file);
+	fprintf(file, "%c", toupper((unsigned char)command->help[0]));
+	print_text(file, command->help + 1);
+	fputs(".Pp\n", file);
+	print_text(file, command->text);
+	if (command->options[0].name) {
+		fputs(".Pp\n", file);
+		print_options(file, command->options, OPTIONS_MAX);
+	}
+}
+
+static void print_head(FILE *file)
+{
+	fprintf(file, ".\\\" Printed by `%s help --man`.\n", cli_name);
+	fprintf(file, ".Dd %s\n.Dt WAYMARK 8\n.Os\n.Sh NAME\n.Nm %s\n.Nd %s\n", "$Mdocdate$",
+		cli_name, cli_summary);
+	fputs(".Sh SYNOPSIS\n.Nm\n.Op Ar options\n.Op Ar command Op Ar arguments\n"
+	      ".Sh DESCRIPTION\n", file);
+	print_text(file,
+		   "Asks a running waymarkd(8) over its control socket and shows the answer as a table, "
+		   "as lines, or as JSON. The commands of decap and softnic need no daemon: they attach "
+		   "programs to devices of this machine, as root. Without a command the status is shown. "
+		   "Commands may be shortened while that is unambiguous; options may stand before or "
+		   "after arguments.");
+}
+
+static void print_exit_codes(FILE *file)
+{
+	fputs(".Sh EXIT STATUS\n.Bl -tag -width Ds\n", file);
+	for (size_t i = 0; i < n_exit_codes; i++) {
+		fprintf(file, ".It %d\n", exit_codes[i].code);
+		print_text(file, exit_codes[i].text);
+	}
+	fputs(".El\n", file);
+}
+
+static void print_files(FILE *file)
+{
+	fprintf(file,
+		".Sh ENVIRONMENT\n.Bl -tag -width Ds\n"
+		".It Ev WAYMARK_SOCKET\nControl socket of the daemon, unless\n.Fl Fl socket\ngives it.\n"
+		".El\n"
+		".Sh FILES\n.Bl -tag -width Ds\n"
+		".It Pa %s\nThe daemon\\(aqs control socket.\n"
+		".It Pa /etc/waymark/waymark.yaml\nThe daemon\\(aqs configuration, see\n"
+		".Xr waymark.yaml 5 .\n.El\n",
+		WM_CTL_PATH);
+}
+
+static void print_examples(FILE *file)
+{
+	fputs(".Sh EXAMPLES\n", file);
+	for (const struct command *c = commands; c->name; c++) {
+		fprintf(file, "%c", toupper((unsigned char)c->help[0]));
+		print_text(file, c->help + 1);
+		fputs(".Dl ", file);
+		print_word(file, c->example);
+		fputs("\n.Pp\n", file);
+	}
+	fputs("In a script, the number of rules:\n"
+	      ".Dl waymark status \\-\\-raw \\-\\-columns offload.rules\n", file);
+}
+
+void help__manual(FILE *file)
+{
+	print_head(file);
+	fputs(".Pp\nOptions of every command:\n", file);
+	print_options(file, global_options, 32);
+	fputs(".Sh COMMANDS\n"
+	      "A\n.Ar VIP\nis named by its name, by ADDR:PORT/PROTO, or by ADDR:PORT;\n"
+	      "an IPv6 address needs brackets, a port of\n.Li *\nis every port.\n"
+	      ".Bl -tag -width Ds\n", file);
+	for (const struct command *c = commands; c->name; c++)
+		print_command(file, c);
+	fputs(".El\n", file);
+	print_all_keys(file);
+	print_exit_codes(file);
+	print_files(file);
+	print_examples(file);
+	fputs(".Sh SEE ALSO\n.Xr waymarkd 8 ,\n.Xr waymark.yaml 5 ,\n.Xr ip-link 8 ,\n"
+	      ".Xr ethtool 8 ,\n.Xr bpftool 8\n", file);
+}

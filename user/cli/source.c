@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "source.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "addr.h"
+#include "ctl.h"
+#include "offline.h"
+
+struct source {
+	struct wm_client *daemon; /* one of the two */
+	struct offline *offline;
+};
+
+int source__open(struct source **out, const struct invocation *in, struct wm_err *err)
+{
+	const char *config = invocation__option(in, "config");
+	struct source *source = calloc(1, sizeof(*source));
+	int ret;
+
+	*out = NULL;
+	if (!source)
+		return wm_err__sys(err, -ENOMEM, "cannot ask");
+	if (config)
+		ret = offline__open(&source->offline, config, err);
+	else
+		ret = wm_client__open(&source->daemon, in->socket, in->timeout_ms, err);
+	if (!ret) {
+		*out = source;
+		return 0;
+	}
+	free(source);
+	/* That a file is missing does not mean that a daemon is. */
+	return config && ret == -ENOENT ? -EINVAL : ret;
+}
+
+void source__close(struct source *source)
+{
+	if (!source)
+		return;
+	wm_client__close(source->daemon);
+	offline__close(source->offline);
+	free(source);
+}
+
+int source__call(struct source *source, const json_t *request, json_t **data, struct wm_err *err)
+{
+	if (source->offline)
+		return offline__call(source->offline, request, data, err);
+	return wm_client__call(source->daemon, request, data, err);
+}
+
+/* --- vips by address --- */
+
+struct service {
+	struct wm_addr address;
+	int port;  /* host order */
+	int proto; /* 0: any */
+};
+
+/* "ADDR:PORT" or "ADDR:PORT/PROTO", PORT may be "*" */
+static int parse_service(const char *text, struct service *service)
+{
+	const char *slash = strrchr(text, '/');
+	size_t len = slash ? (size_t)(slash - text) : strlen(text);
+	char endpoint[WM_ENDPOINT_TEXT];
+	__be16 port;
+
+	service->proto = slash ? wm_proto__parse(slash + 1) : 0;
+	if (service->proto < 0 || !len || len >= sizeof(endpoint))
+		return -EINVAL;
+	memcpy(endpoint, text, len);
+	endpoint[len] = '\0';
+	if (endpoint[len - 1] == '*')
+		endpoint[len - 1] = '0';
+	if (wm_endpoint__parse(endpoint, &service->address, &port))
+		return -EINVAL;
+	service->port = ntohs(port);
+	return 0;
+}
+
+static const char *text_at(const json_t *object, const char *key)
+{
+	return json_string_value(json_object_get(object, key)) ?: "";
+}
+
+static bool serves(const json_t *vip, const struct service *service)
+{
+	struct wm_addr address;
+
+	return !wm_addr__parse(text_at(vip, "address"), &address) &&
+	       wm_addr__equal(&address, &service->address) &&
+	       json_integer_value(json_object_get(vip, "port")) == service->port &&
+	       (!service->proto || wm_proto__parse(text_at(vip, "protocol")) == service->proto);
+}
+
+/* *name: the vip's, or `text` where nothing fits: the answer will say so. */
+static int choose_vip(const json_t *vips, const char *text, const struct service *service,
+		      json_t **name, struct wm_err *err)
+{
+	const char *found = NULL;
+	const json_t *vip;
+	size_t i;
+
+	json_array_foreach(vips, i, vip)
+		if (!strcmp(text_at(vip, "name"), text))
+			service = NULL; /* a vip without a name of its own is called so */
+	json_array_foreach(vips, i, vip) {
+		if (!service || !serves(vip, service))
+			continue;
+		if (found)
+			return wm_err__set(err, -EINVAL, "%s is both %s and %s: add /tcp or /udp", text,
+					   found, text_at(vip, "name"));
+		found = text_at(vip, "name");
+	}
+	*name = json_string(found ?: text);
+	return *name ? 0 : -ENOMEM;
+}
+
+static int vip_name(struct source *source, const char *text, json_t **name, struct wm_err *err)
+{
+	json_t *request, *vips = NULL;
+	struct service service;
+	int ret;
+
+	if (parse_service(text, &service)) {
+		*name = json_string(text);
+		return *name ? 0 : wm_err__set(err, -EINVAL, "a vip's name must be UTF-8 text");
+	}
+	request = json_pack("{s:s}", "command", "vip");
+	ret = request ? source__call(source, request, &vips, err) : -ENOMEM;
+	if (!ret)
+		ret = choose_vip(vips, text, &service, name, err);
+	json_decref(vips);
+	json_decref(request);
+	return ret;
+}
+
+/* --- requests --- */
+
+static json_t *number(const char *text)
+{
+	return json_integer(strtoll(text, NULL, !strncasecmp(text, "0x", 2) ? 16 : 10));
+}
+
+static int add_value(struct source *source, json_t *request, enum kind kind, const char *key,
+		     const char *text, struct wm_err *err)
+{
+	json_t *value = NULL;
+	int ret = 0;
+
+	if (kind == KIND_VIP)
+		ret = vip_name(source, text, &value, err);
+	else if (kind == KIND_MARK || kind == KIND_COUNT)
+		value = number(text);
+	else
+		value = json_string(text);
+	if (ret)
+		return ret;
+	return json_object_set_new(request, key, value) ? -ENOMEM : 0;
+}
+
+int source__request(struct source *source, const struct invocation *in, json_t **request,
+		    struct wm_err *err)
+{
+	const struct command *command = in->command;
+	bool bare = !in->n_arguments && command->request_bare;
+	int ret;
+
+	*request = json_pack("{s:s}", "command", bare ? command->request_bare : command->request);
+	ret = *request ? 0 : -ENOMEM;
+	for (size_t i = 0; i < in->n_arguments && !ret; i++)
+		ret = add_value(source, *request, command->arguments[i].kind,
+				command->arguments[i].key, in->argument[i], err);
+	for (size_t i = 0; i < OPTIONS_MAX && command->options[i].name && !ret; i++)
+		if (command->options[i].key && in->option[i])
+			ret = add_value(source, *request, command->options[i].kind,
+					command->options[i].key, in->option[i], err);
+	if (!ret)
+		return 0;
+	json_decref(*request);
+	*request = NULL;
+	return ret;
+}

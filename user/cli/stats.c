@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Rows come from the keys that view_stats promises, in that order, and counters
+ * that only the daemon knows (it is newer) come last. A rate is the difference
+ * of two answers over the time between them. With --watch the first table has
+ * no rates: there is nothing yet to compare with.
+ */
+#include "stats.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "views.h"
+
+static volatile sig_atomic_t interrupted;
+
+static void on_interrupt(int signal)
+{
+	(void)signal;
+	interrupted = 1;
+}
+
+/* Without SA_RESTART: the signal ends the sleep. */
+static void catch_interrupt(void)
+{
+	struct sigaction action = { .sa_handler = on_interrupt };
+
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+}
+
+static double now_s(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec + now.tv_nsec / 1e9;
+}
+
+/* Ends early when interrupted. */
+static void sleep_until(double when)
+{
+	struct timespec until = { .tv_sec = when };
+
+	until.tv_nsec = (when - until.tv_sec) * 1e9;
+	while (!interrupted && clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == EINTR)
+		;
+}
+
+/* One answer and, for rates, the one before. */
+struct sample {
+	const json_t *data, *before;
+	double seconds; /* between them */
+	bool all;       /* zeros too */
+	json_t *rows;
+};
+
+/* What is there now goes up and down: a change a second would say nothing. */
+static bool is_gauge(const char *key)
+{
+	return !strcmp(key, "offload.active") || !strcmp(key, "offload.installing") ||
+	       !strcmp(key, "offload.deleting");
+}
+
+static const char *short_name(const char *key)
+{
+	return strncmp(key, "counters.", 9) ? key : key + 9;
+}
+
+static int add_row(struct sample *sample, const char *key, const json_t *value,
+		   const json_t *before, const char *text)
+{
+	json_t *rate = NULL, *row;
+
+	if (!json_is_number(value) || (!sample->all && !json__is_true(value)))
+		return 0;
+	if (before && !is_gauge(key))
+		rate = json_real((json_number_value(value) - json_number_value(before)) /
+				 sample->seconds);
+	row = json_pack("{s:s, s:O, s:o?, s:s}", "counter", short_name(key), "value", value, "rate",
+			rate, "text", text);
+	return json_array_append_new(sample->rows, row) ? -ENOMEM : 0;
+}
+
+static int add_known(struct sample *sample)
+{
+	const struct column *c;
+	int ret = 0;
+
+	for (c = view_stats.keys; c->key && !ret; c++)
+		ret = add_row(sample, c->key, json__at(sample->data, c->key),
+			      sample->before ? json__at(sample->before, c->key) : NULL, c->text);
+	return ret;
+}
+
+static int add_unknown(struct sample *sample)
+{
+	json_t *counters = json_object_get(sample->data, "counters"), *value;
+	const char *name;
+	int ret = 0;
+
+	json_object_foreach(counters, name, value) {
+		const json_t *before = json_object_get(sample->before, "counters");
+		char key[80];
+
+		snprintf(key, sizeof(key), "counters.%s", name);
+		if (!ret && !column__find(view_stats.keys, key, strlen(key)))
+			ret = add_row(sample, key, value, json_object_get(before, name),
+				      "(this command is older than the daemon)");
+	}
+	return ret;
+}
+
+static int show_rows(const struct invocation *in, struct sample *sample, struct wm_err *err)
+{
+	int ret;
+
+	sample->rows = json_array();
+	ret = sample->rows ? add_known(sample) ?: add_unknown(sample) : -ENOMEM;
+	if (!ret)
+		ret = view__show_rows(&view_stats, sample->rows, &in->out, err);
+	json_decref(sample->rows);
+	return ret;
+}
+
+static int show(const struct invocation *in, struct sample *sample, struct wm_err *err)
+{
+	if (!json_is_object(json_object_get(sample->data, "counters")) || in->out.json)
+		return view__show(&view_stats, sample->data, &in->out, err);
+	return show_rows(in, sample, err);
+}
+
+/* On a terminal each table takes the last one's place. */
+static void separate(const struct invocation *in, unsigned int table)
+{
+	if (in->out.json)
+		return;
+	if (isatty(fileno(in->out.file)))
+		fputs("\033[H\033[J", in->out.file);
+	else if (table)
+		fputc('\n', in->out.file);
+}
+
+static int watch(const struct invocation *in, struct source *source, const json_t *request,
+		 double period, struct wm_err *err)
+{
+	unsigned int tables = invocation__number(in, "count"); /* 0: no end */
+	struct invocation lines = *in;
+	json_t *data, *before = NULL;
+	double then = 0;
+	int ret = 0;
+
+	lines.out.raw |= in->out.json;
+	catch_interrupt();
+	for (unsigned int n = 0; !ret && !interrupted && (!tables || n < tables); n++) {
+		double start = now_s();
+		struct sample sample = { .before = before, .seconds = start - then,
+					 .all = invocation__option(in, "all") };
+
+		ret = source__call(source, request, &data, err);
+		if (ret)
+			break;
+		sample.data = data;
+		separate(in, n);
+		ret = show(&lines, &sample, err);
+		if (fflush(in->out.file))
+			interrupted = 1; /* nobody reads; main says why */
+		json_decref(before);
+		before = data;
+		then = start;
+		if (!tables || n + 1 < tables)
+			sleep_until(start + period);
+	}
+	json_decref(before);
+	return ret;
+}
+
+int stats__show(const struct invocation *in, struct source *source, const json_t *request,
+		struct wm_err *err)
+{
+	const char *period = invocation__option(in, "watch");
+	struct sample sample = { .all = invocation__option(in, "all") };
+	json_t *data;
+	int ret;
+
+	if (period)
+		return watch(in, source, request, strtod(period, NULL), err);
+	ret = source__call(source, request, &data, err);
+	if (ret)
+		return ret;
+	sample.data = data;
+	ret = show(in, &sample, err);
+	json_decref(data);
+	return ret;
+}

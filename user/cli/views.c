@@ -1,0 +1,363 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * One description a reply. Columns with a title are shown; the others are
+ * promised in --json and can be asked for with --columns. Order is that of the
+ * table. A key that the protocol has (waymark/ctl.h) and no array names here
+ * fails a test.
+ */
+#include "views.h"
+
+#include <waymark/abi.h>
+#include <waymark/decap.h>
+
+#define END { .key = NULL }
+#define LINES_END { .text = NULL }
+
+static const struct column status_keys[] = {
+	{ "version", "version", FORMAT_TEXT, 0, "version of the daemon" },
+	{ "pid", "pid", FORMAT_NUMBER, 0, "process number of the daemon" },
+	{ "uptime_s", "up", FORMAT_DURATION, 0, "seconds since the daemon started" },
+	{ "config", "configuration", FORMAT_TEXT, 0, "path of its configuration file" },
+	{ "interfaces", "interfaces", FORMAT_TEXT, 0, "devices that the program is attached to" },
+	{ "mode", "mode", FORMAT_TEXT, 0, "how it is attached: native or generic" },
+	{ "adopted", "adopted", FORMAT_TEXT, 0, "the daemon found the program running at its start" },
+	{ "prog_id", "program", FORMAT_NUMBER, 0, "number of the BPF program" },
+	{ "abi", "abi", FORMAT_NUMBER, 0, "version of the layout of its maps" },
+	{ "vips", "vips", FORMAT_COUNT, 0, "vips" },
+	{ "reals", "reals", FORMAT_COUNT, 0, "different addresses of reals" },
+	{ "dests", "dests", FORMAT_COUNT, 0, "live destinations" },
+	{ "dests_max", "dests max", FORMAT_COUNT, 0, "destinations that the maps hold" },
+	{ "retiring", "retiring", FORMAT_COUNT, 0,
+	  "destinations that are out of the configuration and not yet free" },
+	{ "flows_max", "flows max", FORMAT_COUNT, 0, "flows that the flow table holds" },
+	{ "packets", "packets", FORMAT_COUNT, 0, "packets sent to reals" },
+	{ "bytes", "bytes", FORMAT_BYTES, 0, "their bytes, before encapsulation" },
+	{ "marked", "marked", FORMAT_COUNT, 0, "packets of these that went by their mark alone" },
+	{ "offload.backend", "backend", FORMAT_TEXT, 0, "what installs rules" },
+	{ "offload.rules", "rules", FORMAT_COUNT, 0, "rules in the NIC" },
+	{ "offload.rules_max", "rules max", FORMAT_COUNT, 0, "rules allowed there" },
+	{ "offload.mark_bits", "mark bits", FORMAT_TEXT, 0, "width of a mark" },
+	{ "offload.backing_off", "backing off", FORMAT_TEXT, 0,
+	  "the NIC refused rules; the next attempt waits" },
+	{ "reloads", "reloads", FORMAT_COUNT, 0, "configurations read since the start" },
+	{ "last_reload.ok", "reload ok", FORMAT_TEXT, 0,
+	  "the last one succeeded; absent before the first reload, as the next two" },
+	{ "last_reload.text", "reload", FORMAT_TEXT, 0, "what it changed, or why it failed" },
+	{ "last_reload.age_s", "reload age", FORMAT_DURATION, 0, "seconds since then" },
+	END
+};
+
+static const struct view_line status_lines[] = {
+	{ NULL, "waymarkd", "{version}, pid {pid}, up {uptime_s}" },
+	{ NULL, "configuration", "{config}" },
+	{ "!adopted", "interfaces", "{interfaces} ({mode}, program {prog_id}, abi {abi})" },
+	{ "adopted", "interfaces", "{interfaces} ({mode}, program {prog_id}, adopted, abi {abi})" },
+	{ NULL, "vips", "{vips} with {reals} reals" },
+	{ "!retiring", "destinations", "{dests} of {dests_max}" },
+	{ "retiring", "destinations", "{dests} of {dests_max}, {retiring} retiring" },
+	{ NULL, "flow table", "room for {flows_max} flows" },
+	{ NULL, "packets", "{packets} ({bytes})" },
+	{ NULL, "marked", "{marked} ({marked/packets})" },
+	{ "!offload.backing_off", "offload",
+	  "{offload.backend}, {offload.rules} of {offload.rules_max} rules, "
+	  "{offload.mark_bits}-bit marks" },
+	{ "offload.backing_off", "offload",
+	  "{offload.backend}, {offload.rules} of {offload.rules_max} rules, "
+	  "{offload.mark_bits}-bit marks; the NIC refuses rules, backing off" },
+	{ NULL, "reloads", "{reloads}" },
+	{ "last_reload.ok", "last reload", "{last_reload.age_s} ago: {last_reload.text}" },
+	{ "last_reload !last_reload.ok", "last reload", "{last_reload.age_s} ago, FAILED: {last_reload.text}" },
+	LINES_END
+};
+
+const struct view view_status = { .keys = status_keys, .lines = status_lines };
+
+/* What all that count packets for a destination have in common. */
+#define TRAFFIC_COLUMNS \
+	{ "packets", "PACKETS", FORMAT_COUNT, 0, "packets sent" }, \
+	{ "marked", "MARKED", FORMAT_COUNT, 0, "packets of these that went by their mark alone" }, \
+	{ "bytes", "BYTES", FORMAT_BYTES, 0, "bytes sent, before encapsulation" }, \
+	{ "flows", "FLOWS", FORMAT_COUNT, 0, "flows entered in the flow table so far" }
+
+static const struct column vip_columns[] = {
+	{ "name", "NAME", FORMAT_TEXT, 0, "name of the vip" },
+	{ "address", "ADDRESS", FORMAT_TEXT, 0, "its address" },
+	{ "port", "PORT", FORMAT_PORT, 0, "its port, 0 for every port" },
+	{ "protocol", "PROTO", FORMAT_TEXT, 0, "tcp or udp" },
+	{ "number", NULL, FORMAT_NUMBER, 0, "its number in the data plane" },
+	{ "hash", "HASH", FORMAT_TEXT, 0, "how its ring is filled" },
+	{ "offload", "OFFLOAD", FORMAT_TEXT, 0, "its flows may get rules in the NIC" },
+	{ "ring", NULL, FORMAT_NUMBER, 0, "index of its ring in the data plane" },
+	{ "reals", "REALS", FORMAT_COUNT, 0, "number of its reals" },
+	TRAFFIC_COLUMNS,
+	END
+};
+
+const struct view view_vip = { .list = "", .columns = vip_columns, .empty = "no vips" };
+
+static const struct column real_columns[] = {
+	{ "vip", "VIP", FORMAT_TEXT, 0, "name of the vip" },
+	{ "address", "REAL", FORMAT_TEXT, 0, "address of the real" },
+	{ "weight", "WEIGHT", FORMAT_COUNT, 0, "its weight; 0 keeps flows and takes no new ones" },
+	{ "dest", "DEST", FORMAT_NUMBER, 0, "id of the destination" },
+	{ "slots", "SLOTS", FORMAT_COUNT, 0, "slots of the vip's ring that name it" },
+	{ "share", "SHARE", FORMAT_SHARE, 0, "the same as a part of the ring, 0 to 1" },
+	TRAFFIC_COLUMNS,
+	END
+};
+
+const struct view view_real = { .list = "", .columns = real_columns, .empty = "no reals" };
+
+static const struct column dest_columns[] = {
+	{ "dest", "DEST", FORMAT_NUMBER, 0, "id of the destination" },
+	{ "mark", "MARK", FORMAT_MARK, 0, "the mark that names it" },
+	{ "generation", "GENERATION", FORMAT_NUMBER, 0, "how often the id was given before" },
+	{ "vip", "VIP", FORMAT_TEXT, 0, "name of its vip" },
+	{ "real", "REAL", FORMAT_TEXT, 0, "address of its real" },
+	{ "state", "STATE", FORMAT_TEXT, 0,
+	  "live, or retiring: gone, but rules or flows may still name it" },
+	TRAFFIC_COLUMNS,
+	END
+};
+
+const struct view view_dest = { .list = "", .columns = dest_columns, .empty = "no destinations" };
+
+#define FLOW_COLUMNS \
+	{ "protocol", "PROTO", FORMAT_TEXT, 0, "tcp or udp" }, \
+	{ "source", "SOURCE", FORMAT_TEXT, 0, "the client's address and port" }, \
+	{ "destination", "DESTINATION", FORMAT_TEXT, 0, "the vip's address and port" }
+
+static const struct column flow_keys[] = {
+	FLOW_COLUMNS,
+	{ "in_table", "in table", FORMAT_TEXT, 0, "the flow table has an entry for the flow" },
+	{ "dest", "dest", FORMAT_NUMBER, 0, "destination that the entry names" },
+	{ "real", "real", FORMAT_TEXT, 0, "its real" },
+	{ "idle_s", "idle", FORMAT_DURATION, 0,
+	  "seconds since a packet last wrote the entry; coarse" },
+	{ "state", "state", FORMAT_TEXT, 0,
+	  "counting, proven (offered to the NIC) or closing (FIN or RST seen)" },
+	{ "counted", "counted", FORMAT_COUNT, 0, "packets counted towards a rule" },
+	{ "rule.state", "rule", FORMAT_TEXT, 0, "state of its rule; rule is null if there is none" },
+	{ "rule.mark", "mark", FORMAT_MARK, 0, "mark that the rule sets" },
+	{ "rule.dest", "rule dest", FORMAT_NUMBER, 0, "destination that the mark names" },
+	{ "rule.real", "rule real", FORMAT_TEXT, 0, "its real" },
+	{ "rule.packets", "rule packets", FORMAT_COUNT, 0, "packets that the NIC counted" },
+	{ "rule.bytes", "rule bytes", FORMAT_BYTES, 0, "their bytes" },
+	{ "rule.age_s", "rule age", FORMAT_DURATION, 0, "seconds in this state" },
+	END
+};
+
+static const struct view_line flow_lines[] = {
+	{ NULL, "flow", "{protocol} {source} to {destination}" },
+	{ "in_table", "flow table",
+	  "destination {dest} ({real}), {state}, {counted} packets counted, idle {idle_s}" },
+	{ "!in_table", "flow table", "not in it" },
+	{ "rule", "rule", "{rule.state} for {rule.age_s}, mark {rule.mark}: "
+			  "destination {rule.dest} ({rule.real})" },
+	{ "rule", "by the NIC", "{rule.packets} packets, {rule.bytes}" },
+	{ "!rule", "rule", "none" },
+	LINES_END
+};
+
+const struct view view_flow = { .keys = flow_keys, .lines = flow_lines };
+
+static const struct column flows_keys[] = {
+	{ "total", NULL, FORMAT_COUNT, 0, "flows that have a rule, shown or not" },
+	END
+};
+
+static const struct column flows_columns[] = {
+	FLOW_COLUMNS,
+	{ "vip", "VIP", FORMAT_TEXT, 0, "name of the vip" },
+	{ "real", "REAL", FORMAT_TEXT, 0, "address of the real" },
+	{ "dest", NULL, FORMAT_NUMBER, 0, "id of the destination" },
+	{ "mark", "MARK", FORMAT_MARK, 0, "mark that the rule sets" },
+	{ "state", "STATE", FORMAT_TEXT, 0, "candidate, installing, active or deleting" },
+	{ "packets", "PACKETS", FORMAT_COUNT, 0, "packets that the NIC counted" },
+	{ "bytes", "BYTES", FORMAT_BYTES, 0, "their bytes" },
+	{ "age_s", "AGE", FORMAT_DURATION, 0, "seconds in this state" },
+	END
+};
+
+const struct view view_flows = {
+	.keys = flows_keys, .list = "rules", .columns = flows_columns, .empty = "no flow has a rule",
+};
+
+static const struct column mark_keys[] = {
+	{ "mark", "mark", FORMAT_MARK, 0, "the mark" },
+	{ "dest", "dest", FORMAT_NUMBER, 0, "id of the destination in it" },
+	{ "generation", "generation", FORMAT_NUMBER, 0, "generation in it" },
+	{ "meaning", "meaning", FORMAT_TEXT, 0,
+	  "live; stale (an older generation); gone (no such destination any more); unknown" },
+	{ "vip", "vip", FORMAT_TEXT, 0, "name of the vip, null unless live" },
+	{ "real", "real", FORMAT_TEXT, 0, "address of the real, null unless live" },
+	END
+};
+
+static const struct view_line mark_lines[] = {
+	{ NULL, "mark", "{mark}: destination {dest}, generation {generation}" },
+	{ NULL, "meaning", "{meaning}" },
+	{ "vip", "vip", "{vip}" },
+	{ "real", "real", "{real}" },
+	LINES_END
+};
+
+const struct view view_mark = { .keys = mark_keys, .lines = mark_lines };
+
+#define COUNTER_KEY(NAME, name, text) { "counters." #name, NULL, FORMAT_COUNT, 0, text },
+
+/* stats.c shows a row for each of these, so the texts must stand alone. */
+static const struct column stats_keys[] = {
+	WM_COUNTERS(COUNTER_KEY)
+	{ "bytes", NULL, FORMAT_COUNT, 0, "bytes sent, before encapsulation" },
+	{ "offload.candidates", NULL, FORMAT_COUNT, 0, "flows that proved themselves" },
+	{ "offload.installed", NULL, FORMAT_COUNT, 0, "rules that the NIC took" },
+	{ "offload.refused", NULL, FORMAT_COUNT, 0, "rules that it refused" },
+	{ "offload.full", NULL, FORMAT_COUNT, 0, "rules for which it had no room" },
+	{ "offload.held", NULL, FORMAT_COUNT, 0, "candidates not taken: budget, full, backing off" },
+	{ "offload.failed_removals", NULL, FORMAT_COUNT, 0, "rules that it did not give up at once" },
+	{ "offload.active", NULL, FORMAT_COUNT, 0, "rules in the NIC now" },
+	{ "offload.installing", NULL, FORMAT_COUNT, 0, "rules asked for now" },
+	{ "offload.deleting", NULL, FORMAT_COUNT, 0, "rules being deleted now" },
+	{ "offload.ended.idle", NULL, FORMAT_COUNT, 0, "rules that ended: no packets" },
+	{ "offload.ended.closed", NULL, FORMAT_COUNT, 0, "rules that ended: connection closed" },
+	{ "offload.ended.dest-gone", NULL, FORMAT_COUNT, 0, "rules that ended: destination gone" },
+	{ "offload.ended.evicted", NULL, FORMAT_COUNT, 0, "rules that ended: made room for others" },
+	{ "offload.ended.stale", NULL, FORMAT_COUNT, 0, "rules that ended: found with no use at start" },
+	{ "offload.packets", NULL, FORMAT_COUNT, 0, "packets that the NIC marked" },
+	{ "offload.bytes", NULL, FORMAT_COUNT, 0, "bytes that the NIC marked" },
+	{ "events.read", NULL, FORMAT_COUNT, 0, "events that the daemon read" },
+	{ "events.lost", NULL, FORMAT_COUNT, 0, "events that were lost on the way to it" },
+	END
+};
+
+static const struct column stats_columns[] = {
+	{ "counter", "COUNTER", FORMAT_TEXT, 0, "name of the counter" },
+	{ "value", "VALUE", FORMAT_COUNT, 0, "its value" },
+	{ "rate", "PER SECOND", FORMAT_RATE, 0, "its change a second (with --watch)" },
+	{ "text", "MEANING", FORMAT_TEXT, 0, "what it counts" },
+	END
+};
+
+const struct view view_stats = {
+	.keys = stats_keys, .columns = stats_columns, .made = true, .empty = "all counters are 0",
+};
+
+static const struct column reload_keys[] = {
+	{ "summary", "summary", FORMAT_TEXT, 0, "what changed" },
+	END
+};
+
+static const struct view_line reload_lines[] = { { NULL, NULL, "{summary}" }, LINES_END };
+
+const struct view view_reload = { .keys = reload_keys, .lines = reload_lines };
+
+static const struct column ring_keys[] = {
+	{ "vip", NULL, FORMAT_TEXT, 0, "name of the vip" },
+	{ "reals", NULL, FORMAT_TEXT, 0, "addresses of its reals" },
+	{ "slot", NULL, FORMAT_NUMBER, 0,
+	  "for each slot of the ring the real's index in reals, -1 for nobody" },
+	END
+};
+
+static const struct column ring_columns[] = {
+	{ "slot", "SLOT", FORMAT_NUMBER, 0, "number of the slot" },
+	{ "real", "REAL", FORMAT_TEXT, 0, "address of the real" },
+	END
+};
+
+const struct view view_ring = {
+	.keys = ring_keys, .columns = ring_columns, .made = true, .empty = "no slots",
+};
+
+static const struct column where_keys[] = {
+	FLOW_COLUMNS,
+	{ "vip", "vip", FORMAT_TEXT, 0, "name of the vip; null: no vip of ours" },
+	{ "slot", "slot", FORMAT_NUMBER, 0, "slot of its ring" },
+	{ "dest", "dest", FORMAT_NUMBER, 0,
+	  "id of the destination; null with --config: the daemon gives the numbers" },
+	{ "real", "real", FORMAT_TEXT, 0, "address of the real; null: nobody" },
+	{ "outer_source", "outer source", FORMAT_TEXT, 0, "source of the outer header" },
+	{ "flow.dest", "flow dest", FORMAT_NUMBER, 0,
+	  "destination that the flow table says instead; flow is null if it has no entry" },
+	{ "flow.real", "flow real", FORMAT_TEXT, 0, "its real" },
+	END
+};
+
+static const struct view_line where_lines[] = {
+	{ NULL, "flow", "{protocol} {source} to {destination}" },
+	{ "!vip", "vip", "none: the packet goes to the stack" },
+	{ "vip", "vip", "{vip}" },
+	{ "vip", "slot", "{slot}" },
+	{ "real", "real", "{real}" },
+	{ "outer_source", "outer source", "{outer_source}" },
+	{ "flow", "flow table", "{flow.real} (destination {flow.dest}): this counts for a flow under way" },
+	LINES_END
+};
+
+const struct view view_where = { .keys = where_keys, .lines = where_lines };
+
+static const struct column version_keys[] = {
+	{ "version", "version", FORMAT_TEXT, 0, "version of this command" },
+	END
+};
+
+static const struct view_line version_lines[] = { { NULL, NULL, "waymark {version}" }, LINES_END };
+
+const struct view view_version = { .keys = version_keys, .lines = version_lines };
+
+static const struct column decap_keys[] = {
+	{ "device", "device", FORMAT_TEXT, 0, "the device" },
+	{ "mode", "mode", FORMAT_TEXT, 0, "where the program is: xdp or tc; null after detach" },
+	END
+};
+
+static const struct view_line decap_lines[] = {
+	{ "mode", NULL, "{device}: decapsulating in {mode}" },
+	{ "!mode", NULL, "{device}: not decapsulating any more" },
+	LINES_END
+};
+
+const struct view view_decap = { .keys = decap_keys, .lines = decap_lines };
+
+static const struct column decap_stats_keys[] = {
+	{ "device", NULL, FORMAT_TEXT, 0, "the device" },
+	{ "mode", NULL, FORMAT_TEXT, 0, "where the program is: xdp or tc" },
+	WM_DECAP_COUNTERS(COUNTER_KEY)
+	END
+};
+
+static const struct column decap_stats_columns[] = {
+	{ "counter", "COUNTER", FORMAT_TEXT, 0, "name of the counter" },
+	{ "value", "VALUE", FORMAT_COUNT, 0, "its value" },
+	{ "text", "MEANING", FORMAT_TEXT, 0, "what it counts" },
+	END
+};
+
+const struct view view_decap_stats = {
+	.keys = decap_stats_keys, .columns = decap_stats_columns, .made = true,
+	.empty = "all counters are 0",
+};
+
+static const struct column softnic_keys[] = {
+	{ "device", "device", FORMAT_TEXT, 0, "the device" },
+	{ "role", "role", FORMAT_TEXT, 0, "port, wire, or null after detach" },
+	END
+};
+
+static const struct view_line softnic_lines[] = {
+	{ "role", NULL, "{device}: {role} of the software NIC" },
+	{ "!role", NULL, "{device}: no port of the software NIC any more" },
+	LINES_END
+};
+
+const struct view view_softnic = { .keys = softnic_keys, .lines = softnic_lines };
+
+static const struct column help_keys[] = {
+	{ "commands", NULL, FORMAT_TEXT, 0, "name, help, arguments, options, requests and keys of each" },
+	{ "options", NULL, FORMAT_TEXT, 0, "the options that every command takes" },
+	{ "exit_codes", NULL, FORMAT_TEXT, 0, "code and text of each" },
+	END
+};
+
+const struct view view_help = { .keys = help_keys };
