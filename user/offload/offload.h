@@ -49,7 +49,8 @@ struct wm_offload_ops {
 	 * that has one replaces it.
 	 */
 	void (*install)(struct wm_offload *off, const struct wm_rule *rules, size_t n, int *result);
-	/* result[i]: 0 or -ENOENT: it is gone now; else it may still be there. */
+	/* result[i]: 0 or -ENOENT: it is gone now; else it may still be there. An
+	 * install of the flow that is in progress ends with it: poll() is silent. */
 	void (*remove)(struct wm_offload *off, const struct wm_flow *flows, size_t n, int *result);
 	/* Outcomes of installs in progress. Returns how many were reported. */
 	int (*poll)(struct wm_offload *off,
@@ -60,6 +61,11 @@ struct wm_offload_ops {
 				 const struct wm_rule_stats *stats),
 		    void *arg);
 };
+
+/* The backend of this name, or NULL. */
+const struct wm_offload_ops *wm_offload__find(const char *name);
+/* The backends one by one; NULL after the last. */
+const struct wm_offload_ops *wm_offload__at(size_t i);
 
 extern const struct wm_offload_ops wm_offload_none; /* refuses every rule */
 extern const struct wm_offload_ops wm_offload_sim;  /* the software NIC; argument: pin directory */

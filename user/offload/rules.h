@@ -38,24 +38,28 @@ struct wm_rules_stats {
 	uint64_t candidates;            /* flows offered */
 	uint64_t installed, refused, full, failed_removals;
 	uint64_t ended[WM_ENDS];
-	uint64_t held;                  /* candidates not taken: over budget, full, or backing off */
+	uint64_t held;                  /* offers not taken: over budget, full, or backing off */
 	uint64_t packets, bytes;        /* of all rules, also of those gone, as the NIC counted */
 	uint32_t max_rules;             /* as bounded by the NIC's capacity */
 	bool backing_off;
 };
 
-/* What the outside does when a rule comes or goes. May be NULL. */
+/*
+ * What the outside does when a rule comes or goes. May be NULL; must not call
+ * back. A flow that was offered gets one `gone`, sooner or later: also when it was
+ * not taken, or refused, so that whoever counts its packets may count anew.
+ */
 struct wm_rules_hooks {
 	void (*active)(void *arg, const struct wm_flow *flow);  /* installed */
 	void (*used)(void *arg, const struct wm_flow *flow);    /* the NIC saw packets since last time */
-	void (*gone)(void *arg, const struct wm_flow *flow);    /* the NIC has it no more */
+	void (*gone)(void *arg, const struct wm_flow *flow);    /* the NIC does not have it (any more) */
 	void *arg;
 };
 
 struct wm_rules *wm_rules__new(const struct wm_offload_ops *ops, struct wm_offload *off,
 			       const struct wm_rules_options *options,
 			       const struct wm_rules_hooks *hooks);
-/* Frees memory; rules stay in the NIC. */
+/* Frees memory; rules stay in the NIC, and the backend open. */
 void wm_rules__free(struct wm_rules *rules);
 void wm_rules__configure(struct wm_rules *rules, const struct wm_rules_options *options);
 
@@ -66,7 +70,11 @@ void wm_rules__configure(struct wm_rules *rules, const struct wm_rules_options *
 int wm_rules__reconcile(struct wm_rules *rules, bool (*valid)(void *arg, const struct wm_rule *rule),
 			void *arg, uint64_t now);
 
-/* A flow proved itself. */
+/*
+ * Offers and closes are put into lists; the next tick acts on them, so call it
+ * soon after.
+ */
+/* A flow proved itself. Offered again with another mark: its rule is replaced. */
 void wm_rules__offer(struct wm_rules *rules, const struct wm_flow *flow, uint32_t mark, uint64_t now);
 /* A flow ended, or must leave the NIC. */
 void wm_rules__close(struct wm_rules *rules, const struct wm_flow *flow, uint64_t now);
@@ -74,7 +82,8 @@ void wm_rules__close(struct wm_rules *rules, const struct wm_flow *flow, uint64_
 void wm_rules__retire_mark(struct wm_rules *rules, uint32_t mark, uint64_t now);
 /* Some rule of this mark may still be in the NIC. */
 bool wm_rules__mark_in_use(const struct wm_rules *rules, uint32_t mark);
-/* Delete all rules (before --detach). Call tick until nothing is left. */
+/* Delete all rules (before --detach). Call tick until no state counts a rule. No
+ * offer is taken from here on, until wm_rules__configure(). */
 void wm_rules__retire_all(struct wm_rules *rules, uint64_t now);
 
 /* Do what is due: install within the budget, delete, poll, read counters, age.
