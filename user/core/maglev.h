@@ -29,7 +29,8 @@ struct wm_endpoint {
 /*
  * Fill `slot[0..slots-1]` with dest ids; 0 everywhere if no endpoint has a
  * weight. The order of `endpoints` does not matter; it is sorted in place by
- * hash. 0 or -ENOMEM.
+ * hash. `slots` is a prime, WM_RING_SLOTS at most. 0, -ENOMEM, or -EINVAL for
+ * a size out of bounds.
  */
 int wm_maglev__fill(enum wm_hash hash, struct wm_endpoint *endpoints, size_t n, uint16_t *slot,
 		    uint32_t slots);
