@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "addr.h"
 #include "err.h"
@@ -86,5 +87,11 @@ int wm_config__load(const char *path, struct wm_config **out, struct wm_err *err
 int wm_config__parse(const char *name, const char *text, size_t len, struct wm_config **out,
 		     struct wm_err *err, void (*warn)(const char *text, void *arg), void *arg);
 void wm_config__free(struct wm_config *config);
+
+/* Write the canonical form: every key that this version acts on, with its
+ * value. Read again it gives the same configuration. */
+void wm_config__print(const struct wm_config *config, FILE *out);
+/* The same keys and values; where they stood in a file does not count. */
+bool wm_config__equal(const struct wm_config *a, const struct wm_config *b);
 
 #endif

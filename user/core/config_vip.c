@@ -1,0 +1,379 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The list of vips and their reals. A vip or real with an error keeps an
+ * address of family 0 and takes no further part: one mistake, one message.
+ */
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <waymark/limits.h>
+
+#include "config_keys.h"
+
+enum {
+	REALS_MAX = (1 << WM_DEST_BITS_MAX) - 1, /* of all vips: ids are 16 bits, 0 is none */
+	NAME_MAX_BYTES = 63,
+	WEIGHT_DEFAULT = 100,
+};
+
+/* --- addresses --- */
+
+static const char *flaw_v4(const struct wm_addr *addr)
+{
+	uint32_t a = ntohl(addr->word[0]);
+
+	if (!a)
+		return "the unspecified address";
+	if (a == 0xffffffff)
+		return "the broadcast address";
+	return a >> 28 == 0xe ? "a multicast address" : NULL;
+}
+
+static const char *flaw_v6(const struct wm_addr *addr)
+{
+	struct in6_addr a;
+
+	memcpy(&a, addr->word, sizeof(a));
+	if (IN6_IS_ADDR_UNSPECIFIED(&a))
+		return "the unspecified address";
+	if (IN6_IS_ADDR_MULTICAST(&a))
+		return "a multicast address";
+	return IN6_IS_ADDR_V4MAPPED(&a) ? "an IPv4 address in IPv6 form (write it as IPv4)" : NULL;
+}
+
+const char *wm_config__address_flaw(const struct wm_addr *addr)
+{
+	return addr->family == WM_IPV4 ? flaw_v4(addr) : flaw_v6(addr);
+}
+
+static void read_address(struct wm_reader *r, const struct wm_key *key, const yaml_node_t *value,
+			 void *into)
+{
+	static const char what[] = "an IPv4 or IPv6 address";
+	const char *text = wm_read__scalar(r, key, value, what);
+	struct wm_addr addr;
+	const char *flaw;
+
+	if (!text)
+		return;
+	if (wm_addr__parse(text, &addr)) {
+		wm_read__expected(r, key, value, "%s", what);
+		return;
+	}
+	flaw = wm_config__address_flaw(&addr);
+	if (flaw)
+		wm_read__error(r, value, "%s: expected the address of one machine, %s is %s",
+			       key->name, text, flaw);
+	else
+		memcpy(into, &addr, sizeof(addr));
+}
+
+/* --- what is there twice --- */
+
+/* Something that may be there once: sorted, twins are neighbours. */
+struct entry {
+	const void *what;
+	size_t index; /* in the list of the file */
+	int line;
+};
+
+typedef int compare_fn(const void *a, const void *b);
+
+struct twins {
+	struct wm_reader *r;
+	const yaml_node_t *list;
+	compare_fn *compare; /* of what the entries point to */
+	void (*report)(const struct twins *twins, const yaml_node_t *node,
+		       const struct entry *first, const struct entry *later);
+};
+
+static int in_order(const void *left, const void *right, void *compare)
+{
+	const struct entry *a = left, *b = right;
+	int order = ((compare_fn *)compare)(a->what, b->what);
+
+	if (order)
+		return order;
+	return a->index < b->index ? -1 : a->index > b->index;
+}
+
+static void find_twins(const struct twins *twins, struct entry *entries, size_t n)
+{
+	size_t first = 0;
+
+	qsort_r(entries, n, sizeof(*entries), in_order, (void *)twins->compare);
+	for (size_t i = 1; i < n; i++) {
+		if (twins->compare(entries[first].what, entries[i].what))
+			first = i;
+		else
+			twins->report(twins, wm_read__item(twins->r, twins->list, entries[i].index),
+				      &entries[first], &entries[i]);
+	}
+}
+
+static int compare_reals(const void *left, const void *right)
+{
+	const struct wm_config_real *a = left, *b = right;
+
+	return wm_addr__compare(&a->address, &b->address);
+}
+
+static void report_real(const struct twins *twins, const yaml_node_t *node,
+			const struct entry *first, const struct entry *later)
+{
+	const struct wm_config_real *real = later->what;
+	char text[WM_ADDR_TEXT];
+
+	wm_read__error(twins->r, node, "real %s was given in line %d already; expected it once a vip",
+		       wm_addr__format(&real->address, text), first->line);
+}
+
+static int compare_names(const void *left, const void *right)
+{
+	const struct wm_config_vip *a = left, *b = right;
+
+	return strcmp(a->name, b->name);
+}
+
+static void report_name(const struct twins *twins, const yaml_node_t *node,
+			const struct entry *first, const struct entry *later)
+{
+	const struct wm_config_vip *vip = later->what;
+
+	wm_read__error(twins->r, node, "name \"%s\" is taken by the vip in line %d", vip->name,
+		       first->line);
+}
+
+static int compare_services(const void *left, const void *right)
+{
+	const struct wm_service a = wm_config__service(left), b = wm_config__service(right);
+
+	return wm_service__compare(&a, &b);
+}
+
+static void report_service(const struct twins *twins, const yaml_node_t *node,
+			   const struct entry *first, const struct entry *later)
+{
+	const struct wm_service service = wm_config__service(later->what);
+	char text[WM_SERVICE_TEXT];
+
+	wm_read__error(twins->r, node, "vip %s was given in line %d already; expected it once",
+		       wm_service__format(&service, text), first->line);
+}
+
+static void find_twin_reals(struct wm_reader *r, const yaml_node_t *list,
+			    const struct wm_config_vip *vip)
+{
+	struct twins twins = { r, list, compare_reals, report_real };
+	struct entry *entries = calloc(vip->n_reals, sizeof(*entries));
+	size_t n = 0;
+
+	if (!entries) {
+		r->report->no_memory = true;
+		return;
+	}
+	for (size_t i = 0; i < vip->n_reals; i++)
+		if (vip->reals[i].address.family)
+			entries[n++] = (struct entry){ &vip->reals[i], i, vip->reals[i].line };
+	find_twins(&twins, entries, n);
+	free(entries);
+}
+
+/* By what the vips serve, then by the names that they were given (a name with a
+ * slash says what is served). */
+static void find_twin_vips(struct wm_reader *r, const yaml_node_t *list)
+{
+	struct twins services = { r, list, compare_services, report_service };
+	struct twins names = { r, list, compare_names, report_name };
+	const struct wm_config *config = r->root;
+	struct entry *entries = calloc(config->n_vips, sizeof(*entries));
+	size_t n = 0;
+
+	if (!entries) {
+		r->report->no_memory = true;
+		return;
+	}
+	for (size_t i = 0; i < config->n_vips; i++)
+		if (config->vips[i].address.family)
+			entries[n++] = (struct entry){ &config->vips[i], i, config->vips[i].line };
+	find_twins(&services, entries, n);
+	n = 0;
+	for (size_t i = 0; i < config->n_vips; i++)
+		if (config->vips[i].name && !strchr(config->vips[i].name, '/'))
+			entries[n++] = (struct entry){ &config->vips[i], i, config->vips[i].line };
+	find_twins(&names, entries, n);
+	free(entries);
+}
+
+/* --- reals --- */
+
+static const struct wm_key real_keys[] = {
+	{ "address", read_address, WM_MEMBER(struct wm_config_real, address), .required = true },
+	{ "weight", wm_read__count, WM_MEMBER(struct wm_config_real, weight), .max = WM_WEIGHT_MAX },
+	{},
+};
+
+static bool room_for_reals(struct wm_reader *r, const yaml_node_t *value, size_t n)
+{
+	const struct wm_config *config = r->root;
+	size_t sum = n;
+
+	for (size_t i = 0; i < config->n_vips; i++)
+		sum += config->vips[i].n_reals;
+	if (sum <= REALS_MAX)
+		return true;
+	wm_read__error(r, value, "reals: expected at most %d in all vips, found %zu up to here",
+		       REALS_MAX, sum);
+	return false;
+}
+
+static void read_reals(struct wm_reader *r, const struct wm_key *key, const yaml_node_t *value,
+		       void *into)
+{
+	size_t n = wm_read__list(r, key, value, "a list of reals ([] for none)");
+	struct wm_config_vip *vip = into;
+
+	if (!n || !room_for_reals(r, value, n))
+		return;
+	vip->reals = calloc(n, sizeof(*vip->reals));
+	if (!vip->reals) {
+		r->report->no_memory = true;
+		return;
+	}
+	for (size_t i = 0; i < n; i++) {
+		const yaml_node_t *node = wm_read__item(r, value, i);
+		struct wm_config_real *real = &vip->reals[i];
+
+		real->weight = WEIGHT_DEFAULT;
+		real->line = node->start_mark.line + 1;
+		wm_read__table(r, "a real", real_keys, node, real);
+	}
+	vip->n_reals = n;
+	find_twin_reals(r, value, vip);
+}
+
+/* --- one vip --- */
+
+static void read_port(struct wm_reader *r, const struct wm_key *key, const yaml_node_t *value,
+		      void *into)
+{
+	struct wm_key number = *key;
+	uint16_t port = 0;
+
+	number.size = sizeof(port);
+	number.max = 65535;
+	wm_read__count(r, &number, value, &port);
+	*(__be16 *)into = htons(port);
+}
+
+static void read_protocol(struct wm_reader *r, const struct wm_key *key, const yaml_node_t *value,
+			  void *into)
+{
+	const char *text = wm_read__scalar(r, key, value, "tcp or udp");
+	int proto;
+
+	if (!text)
+		return;
+	proto = wm_proto__parse(text);
+	if (proto < 0)
+		wm_read__expected(r, key, value, "tcp or udp");
+	else
+		*(uint8_t *)into = proto;
+}
+
+static void read_name(struct wm_reader *r, const struct wm_key *key, const yaml_node_t *value,
+		      void *into)
+{
+	static const char what[] = "a name of 1 to 63 printable ASCII characters without spaces";
+	const char *name = wm_read__scalar(r, key, value, what);
+	size_t len;
+
+	if (!name)
+		return;
+	for (len = 0; name[len] > ' ' && name[len] < 0x7f; len++)
+		;
+	if (name[len] || !len || len > NAME_MAX_BYTES || strpbrk(name, "\"\\"))
+		wm_read__expected(r, key, value, "%s, \" and \\", what);
+	else
+		wm_read__copy(r, name, into);
+}
+
+#define AT(member) WM_MEMBER(struct wm_config_vip, member)
+
+static const struct wm_key vip_keys[] = {
+	{ "name", read_name, AT(name) },
+	{ "address", read_address, AT(address), .required = true },
+	{ "port", read_port, AT(port) },
+	{ "protocol", read_protocol, AT(proto) },
+	{ "hash", wm_read__choice, AT(hash), .words = wm_hash_words },
+	{ "offload", wm_read__bool, AT(offload) },
+	{ "check", wm_read__ignored, WM_WHOLE },
+	{ "reals", read_reals, WM_WHOLE },
+	{},
+};
+
+/*
+ * The text "address:port/protocol" finds a vip wherever a name does, so no
+ * other vip may be called like that.
+ */
+static void settle_name(struct wm_reader *r, const yaml_node_t *node, struct wm_config_vip *vip)
+{
+	const struct wm_service service = wm_config__service(vip);
+	char text[WM_SERVICE_TEXT];
+
+	wm_service__format(&service, text);
+	if (!vip->name)
+		wm_read__copy(r, text, &vip->name);
+	else if (strchr(vip->name, '/') && strcmp(vip->name, text))
+		wm_read__error(r, node, "name: expected one without \"/\" (or %s), found \"%s\"",
+			       text, vip->name);
+}
+
+/* A packet to such a real would come back to the balancer. */
+static void refuse_own_address(struct wm_reader *r, const yaml_node_t *node,
+			       const struct wm_config_vip *vip)
+{
+	char text[WM_ADDR_TEXT];
+
+	for (size_t i = 0; i < vip->n_reals; i++)
+		if (wm_addr__equal(&vip->reals[i].address, &vip->address))
+			wm_read__error(r, node, "real %s has the address of its own vip",
+				       wm_addr__format(&vip->address, text));
+}
+
+static void read_vip(struct wm_reader *r, const yaml_node_t *node, struct wm_config_vip *vip)
+{
+	vip->proto = IPPROTO_TCP;
+	vip->offload = true;
+	vip->line = node->start_mark.line + 1;
+	wm_read__table(r, "a vip", vip_keys, node, vip);
+	if (!vip->address.family)
+		return;
+	settle_name(r, node, vip);
+	refuse_own_address(r, node, vip);
+}
+
+/* --- the list --- */
+
+void wm_config__read_vips(struct wm_reader *r, const struct wm_key *key, const yaml_node_t *value,
+			  void *into)
+{
+	size_t n = wm_read__list(r, key, value, "a list of vips ([] for none)");
+	struct wm_config *config = into;
+
+	if (!n)
+		return;
+	if (n > WM_VIPS_MAX) {
+		wm_read__error(r, value, "vips: expected at most %d, found %zu", WM_VIPS_MAX, n);
+		return;
+	}
+	config->vips = calloc(n, sizeof(*config->vips));
+	if (!config->vips) {
+		r->report->no_memory = true;
+		return;
+	}
+	/* Counted one by one: reading reals adds up those of the vips before. */
+	for (; config->n_vips < n; config->n_vips++)
+		read_vip(r, wm_read__item(r, value, config->n_vips), &config->vips[config->n_vips]);
+	find_twin_vips(r, value);
+}
