@@ -53,7 +53,7 @@ struct wm_model_vip {
 	struct wm_addr address;
 	__be16 port;
 	uint8_t proto;
-	uint16_t number; /* stays while the vip stays */
+	uint16_t number; /* from 1; stays while the vip stays */
 	bool offload;
 	enum wm_hash hash;
 	uint32_t ring;   /* index of its ring in the data plane */
@@ -64,7 +64,8 @@ struct wm_model_vip {
 struct wm_model; /* opaque; readers below */
 
 /* What must be written to get from one model to the next, in this order:
- *   1. `add`: write these destinations;
+ *   1. `add`: write these destinations: new ones, and live ones whose entry was
+ *      prepared for another outer source (these keep mark and counters);
  *   2. `rings`: fill these rings (they are free: no live vip names them);
  *   3. publish all vips of the next model at once;
  *   4. wait for a grace period;
@@ -95,13 +96,22 @@ struct wm_model *wm_model__new(const struct wm_model_limits *limits);
 void wm_model__free(struct wm_model *model);
 
 /*
- * Take over what a running data plane holds: call for each destination found
- * there (also those whose mark was cleared: then live is false and only the
- * generation is learned) and each vip, before the first plan. -EINVAL or
- * -EEXIST for what contradicts itself; the caller drops such an entry.
+ * Take over what a running data plane holds, before the first plan: first every
+ * vip, then every destination that was ever written (encap is not
+ * WM_ENCAP_NONE), also those whose mark was cleared; then the vips' rings.
+ *
+ * -EINVAL or -EEXIST for what contradicts itself; the caller drops such an
+ * entry. A destination that is cleared, or whose vip is unknown (-EINVAL), keeps
+ * its id from being given out again: the next plan retires it like one that left
+ * the configuration, and it comes back with the next generation.
+ *
+ * A ring that was adopted need not be filled again if the next plan wants the
+ * same slots. A vip whose ring was not adopted gets a new one.
  */
 int wm_model__adopt_vip(struct wm_model *model, const struct wm_vip *vip);
 int wm_model__adopt_dest(struct wm_model *model, uint16_t id, const struct wm_dest *dest);
+int wm_model__adopt_ring(struct wm_model *model, uint16_t vip_number,
+			 const uint16_t slot[WM_RING_SLOTS]);
 
 /*
  * Plan the way from `now` to what `config` says. Returns 0 and a plan to free
@@ -113,7 +123,7 @@ int wm_plan__make(const struct wm_model *now, const struct wm_config *config, st
 		  struct wm_err *err);
 void wm_plan__free(struct wm_plan *plan);
 
-/* A retiring id becomes free. */
+/* A retiring id becomes free. Any other id is left alone. */
 void wm_model__release_dest(struct wm_model *model, uint16_t id);
 
 /* Readers. Pointers stay valid until the model is freed. */
@@ -137,10 +147,13 @@ void wm_model__vip_entry(const struct wm_model *model, const struct wm_model_vip
 void wm_model__dest_entry(const struct wm_model *model, const struct wm_model_dest *dest,
 			  const struct wm_config *config, struct wm_dest *entry);
 
-/* The ring of a vip, built anew: WM_RING_SLOTS ids into `slot`. 0 or -ENOMEM. */
+/* The ring of a vip, built anew from the weights of the last plan:
+ * WM_RING_SLOTS ids into `slot`. 0 or -ENOMEM. */
 int wm_model__ring(const struct wm_model *model, const struct wm_model_vip *vip, uint16_t *slot);
 
-/* Where the ring sends a packet. slot < WM_RING_SLOTS; real.family 0: nobody. */
+/* Where the ring sends a packet. slot < WM_RING_SLOTS; real.family 0: nobody.
+ * The outer source is given as the real's family says. 0; -ENOMEM; -EINVAL for
+ * a flow that is neither IPv4 nor IPv6. */
 struct wm_where {
 	const struct wm_model_vip *vip; /* NULL: not ours */
 	uint32_t slot;
