@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: GPL-2.0
+"""waymarkd, the CLI and the software NIC in a Topology."""
+import json
+import os
+import signal
+import struct
+from pathlib import Path
+
+from netns import LB_MAC, sh, wait_for
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+BUILD = Path(os.environ.get("BUILD", ROOT / "build")).resolve()
+
+NO_DAEMON = 3  # exit code of the CLI
+
+
+def yaml_text(config):
+    """A configuration as the daemon reads it; each real has a line of its own."""
+    lines = []
+    for key, value in config.items():
+        if key != "vips":
+            lines.append(f"{key}: {json.dumps(value)}")
+            continue
+        lines.append("vips:")
+        for vip in value:
+            lines.append("  - " + ", ".join(f"{k}: {json.dumps(v)}" for k, v in vip.items()
+                                            if k != "reals").replace(", ", "\n    "))
+            lines.append("    reals:")
+            lines += [f"      - {json.dumps(real)}" for real in vip["reals"]]
+    return "\n".join(lines) + "\n"
+
+
+class SoftNic:
+    """The software NIC on the client's port of the wire."""
+
+    # Offsets in struct wm_softnic_ctl, include/waymark/softnic.h.
+    KNOBS = {"mark_xor": (8, "I"), "mark_fixed": (12, "I"), "install_errno": (16, "I"),
+             "install_every": (20, "I"), "install_lose": (24, "I"), "remove_errno": (28, "I"),
+             "remove_lose": (32, "I"), "install_delay_ns": (40, "Q")}
+    COUNTERS = ("frames", "passed", "redirected", "marked", "missed", "control", "other", "no_room")
+
+    def __init__(self, topology, capacity=None, mark_bits=None):
+        self.topology = topology
+        self.pin = topology.bpffs / "softnic"
+        options = ["--to", "lb", "--mac", LB_MAC, "--pin", self.pin]
+        options += ["--capacity", capacity] if capacity else []
+        options += ["--mark-bits", mark_bits] if mark_bits else []
+        topology.wire.run([BUILD / "waymark", "softnic", "attach", "client", *options])
+
+    def _map(self, name):
+        return json.loads(sh(["bpftool", "-j", "map", "dump", "pinned", self.pin / name]).stdout)
+
+    def stats(self):
+        """Counters, summed over the CPUs."""
+        values = [0] * len(self.COUNTERS)
+        for cpu in self._map("softnic_stats")[0]["values"]:
+            raw = bytes(int(byte, 16) for byte in cpu["value"])
+            for i in range(len(values)):
+                values[i] += struct.unpack_from("=Q", raw, 8 * i)[0]
+        return dict(zip(self.COUNTERS, values))
+
+    def rules(self):
+        """How many rules it holds."""
+        return len(self._map("softnic_rules"))
+
+    def knob(self, **knobs):
+        """Set faults, by name as in struct wm_softnic_ctl; 0 heals."""
+        entry = self._map("softnic_ctl")[0]
+        raw = bytearray(int(byte, 16) for byte in entry["value"])
+        for name, value in knobs.items():
+            offset, kind = self.KNOBS[name]
+            struct.pack_into("=" + kind, raw, offset, value)
+        sh(["bpftool", "map", "update", "pinned", self.pin / "softnic_ctl", "key", "hex",
+            *"00 00 00 00".split(), "value", "hex", *[f"{byte:02x}" for byte in raw]])
+
+
+class Balancer:
+    """waymarkd in the lb namespace with one configuration file."""
+
+    def __init__(self, topology, config=None, offload="sim", ports=(80,), udp_ports=(7,), **settings):
+        self.topology = topology
+        self.socket = topology.dir / "control.sock"
+        self.file = topology.dir / "waymark.yaml"
+        self.daemon = None
+        self.number = 0
+        topology.wire.run([BUILD / "waymark", "softnic", "wire", "lb"])
+        self.config = config or self._standard(offload, ports, udp_ports)
+        self.config.update(settings)
+        self.write()
+        topology.defer(self.take_off)
+
+    def _standard(self, offload, ports, udp_ports):
+        backend = {"backend": offload, "promote-after": 8}
+        if offload == "sim":
+            backend["sim"] = {"pin": str(self.topology.bpffs / "softnic")}
+        vips = []
+        for v6, addresses in ((False, self.topology.vips), (True, self.topology.vips6)):
+            for i, address in enumerate(addresses):
+                for protocol, numbers in (("tcp", ports), ("udp", udp_ports)):
+                    for port in numbers:
+                        vips.append({"name": f"{protocol}{6 if v6 else 4}-{i + 1}-{port}",
+                                     "address": address, "port": port, "protocol": protocol,
+                                     "reals": self.reals(v6)})
+        return {"interface": "eth0", "pin": str(self.topology.bpffs / "waymark"),
+                "control": str(self.socket), "offload": backend, "flow-table": {"flows": 100000},
+                "vips": vips}
+
+    def reals(self, v6=False, which=None):
+        """Reals as the configuration wants them; `which`: numbers from 1."""
+        chosen = [self.topology.reals[i - 1] for i in which] if which else self.topology.reals
+        return [{"address": real.address6 if v6 else real.address, "weight": 100}
+                for real in chosen]
+
+    def vip(self, name):
+        return next(vip for vip in self.config["vips"] if vip["name"] == name)
+
+    def write(self, text=None):
+        """Write the configuration, or any text in its place."""
+        self.file.write_text(yaml_text(self.config) if text is None else text, encoding="utf-8")
+
+    # --- the daemon ---
+
+    def command(self, *options):
+        return [BUILD / "waymarkd", "-c", self.file, *options]
+
+    def start(self, *options, wait=True):
+        self.number += 1
+        self.daemon = self.topology.lb.start(self.command(*options), log=f"waymarkd-{self.number}.log")
+        if wait:
+            wait_for(self._answers, "waymarkd to answer")
+        return self
+
+    def _answers(self):
+        if not self.daemon.running():
+            raise AssertionError(f"waymarkd ended: {self.daemon.output()}")
+        return self.cli("status", check=False).returncode == 0
+
+    def run(self, *options):
+        """A waymarkd that shall end by itself."""
+        return self.topology.lb.run(self.command(*options), check=False)
+
+    def stop(self):
+        return self.daemon.stop()
+
+    def kill(self):
+        self.daemon.kill()
+
+    def hup(self):
+        self.daemon.signal(signal.SIGHUP)
+
+    def prog_id(self):
+        """Of the program on eth0; None: there is none."""
+        link = json.loads(self.topology.lb.run("ip -j link show eth0").stdout)[0]
+        return link.get("xdp", {}).get("prog", {}).get("id")
+
+    def take_off(self):
+        if self.daemon and self.daemon.running():
+            self.daemon.stop()
+        self.topology.lb.ip("link set dev eth0 xdp off", check=False)
+
+    # --- the CLI ---
+
+    def cli(self, *arguments, check=True):
+        return self.topology.lb.run([BUILD / "waymark", "--socket", self.socket, *arguments], check)
+
+    def ask(self, *arguments):
+        """A command's answer, parsed."""
+        return json.loads(self.cli("--json", *arguments).stdout)
+
+    def counters(self):
+        return self.ask("stats")["counters"]
+
+    def sent(self, counters=None):
+        """Packets sent to reals, and how many of them by mark."""
+        counters = counters or self.counters()
+        return sum(n for name, n in counters.items() if name.startswith("tx_")), counters["tx_marked"]
+
+    def reload(self):
+        return self.ask("reload")
+
+    def rules(self):
+        return self.ask("flow")["rules"]
+
+    def where(self, protocol, source, destination):
+        return self.ask("where", protocol, source, destination)
+
+
+def attach_decap(topology, mode="auto"):
+    for real in topology.reals:
+        real.run([BUILD / "waymark", "decap", "attach", "eth0", "--mode", mode])
+
+
+def endpoint(address, port):
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
