@@ -28,8 +28,8 @@ enum {
 	WM_FLOW_WAYS = 8,      /* 8 entries of 8 bytes fill a cache line */
 
 	/* Buckets of one half of the vip table, 2 vips each (a cache line). The
-	 * builder looks for a seed with no bucket overfull; at one vip in 8
-	 * buckets it finds one at once. */
+	 * builder looks for a seed with no bucket overfull: wm_dp__vip_bits() says
+	 * how many vips a size is good for (the default: 586). */
 	WM_VIP_BITS_DEFAULT = 12,
 	WM_VIP_BITS_MIN = 6,
 	WM_VIP_BITS_MAX = 16,

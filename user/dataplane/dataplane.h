@@ -65,6 +65,8 @@ void wm_dp__dest_clear(struct wm_dp *dp, uint16_t id);
 /* The ring `index`: memory of the data plane; fill it only while no vip names it. */
 struct wm_ring *wm_dp__ring(struct wm_dp *dp, uint32_t index);
 
+/* vip_bits for a table that surely holds `n` vips. */
+uint32_t wm_dp__vip_bits(size_t n);
 /* Live vips, into at most `max` entries; returns how many there are. */
 size_t wm_dp__vips(struct wm_dp *dp, struct wm_vip *out, size_t max);
 /* Replace all vips at once. -ENOSPC: they do not fit the table. */
@@ -91,6 +93,8 @@ struct wm_flow_slot {
 	uint8_t state;       /* packets counted, or WM_FLOW_CLOSING */
 };
 uint64_t wm_dp__flow_hash(struct wm_dp *dp, const struct wm_flow *flow);
+/* The bucket of a hash, in the data plane's memory. */
+struct wm_flow_bucket *wm_dp__flow_bucket(struct wm_dp *dp, uint64_t hash);
 /* false: not in the table. */
 bool wm_dp__flow_find(struct wm_dp *dp, const struct wm_flow *flow, struct wm_flow_slot *out);
 /* As if a packet had just come: the entry of a flow whose packets the NIC marks

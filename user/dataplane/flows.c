@@ -8,11 +8,11 @@
 
 #include "dp.h"
 
-static uint64_t *bucket_of(struct wm_dp *dp, uint64_t hash)
+struct wm_flow_bucket *wm_dp__flow_bucket(struct wm_dp *dp, uint64_t hash)
 {
 	struct wm_flow_bucket *table = dp->map[DP_FLOWS].memory;
 
-	return (uint64_t *)table[wm_flow_bucket_of(hash, dp->params.flow_bits)].way;
+	return &table[wm_flow_bucket_of(hash, dp->params.flow_bits)];
 }
 
 uint64_t wm_dp__flow_hash(struct wm_dp *dp, const struct wm_flow *flow)
@@ -22,7 +22,7 @@ uint64_t wm_dp__flow_hash(struct wm_dp *dp, const struct wm_flow *flow)
 
 static uint64_t *find(struct wm_dp *dp, const struct wm_flow *flow, uint64_t *entry)
 {
-	uint64_t hash = wm_dp__flow_hash(dp, flow), *way = bucket_of(dp, hash);
+	uint64_t hash = wm_dp__flow_hash(dp, flow), *way = (uint64_t *)wm_dp__flow_bucket(dp, hash)->way;
 
 	for (int i = 0; i < WM_FLOW_WAYS; i++) {
 		*entry = __atomic_load_n(&way[i], __ATOMIC_RELAXED);

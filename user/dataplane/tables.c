@@ -89,6 +89,20 @@ static bool fits(const struct wm_vip *vips, size_t n, uint64_t seed, uint32_t bi
 	return true;
 }
 
+/*
+ * With n vips in b buckets at random, about n^3 / 6b^2 buckets hold three or
+ * more: with two such expected every seventh seed has none.
+ */
+uint32_t wm_dp__vip_bits(size_t n)
+{
+	uint32_t bits = WM_VIP_BITS_DEFAULT;
+	double cubed = (double)n * n * n;
+
+	while (bits < WM_VIP_BITS_MAX && cubed / 6 > 2 * (double)(1ull << 2 * bits))
+		bits++;
+	return bits;
+}
+
 /* The first seed with no bucket overfull. From a fixed start: a table depends
  * on its vips alone. */
 static int find_seed(const struct wm_vip *vips, size_t n, uint32_t bits, uint64_t *seed)

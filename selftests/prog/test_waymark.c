@@ -1,0 +1,1035 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The data plane, packet by packet: what comes in, the verdict, what goes out,
+ * and exactly which counters moved. Tables are written by hand here, so a fault
+ * in the control plane's builders cannot hide one in the program.
+ */
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <bpf/bpf.h>
+#include <cmocka.h>
+#include <linux/bpf.h>
+#include <waymark/hash.h>
+
+#include "dataplane.h"
+#include "packet.h"
+#include "prog.h"
+
+enum { BITS = 12, N = 8 /* promote_after in these tests */ };
+enum { NUMBER_WEB = 1, NUMBER_DNS, NUMBER_WEB6, NUMBER_ANY, NUMBER_V6V4, NUMBER_EMPTY, NUMBER_THREE };
+enum { DEST_WEB = 1, DEST_DNS, DEST_WEB6, DEST_ANY, DEST_V6V4, DEST_GONE = 8, DEST_SECOND = 9,
+       DEST_THREE = 10 /* to 12 */ };
+
+static struct wm_dp *dp;
+
+static uint32_t mark_of(uint16_t id)
+{
+	return wm_mark(BITS, id, id == DEST_SECOND ? 2 : 1);
+}
+
+static void fill_ring(uint32_t index, uint16_t first, uint16_t n)
+{
+	struct wm_ring *ring = wm_dp__ring(dp, index);
+
+	for (int i = 0; i < WM_RING_SLOTS; i++)
+		ring->slot[i] = n ? first + i % n : 0;
+}
+
+static void put_dest(uint16_t id, uint16_t vip, const char *addr, uint16_t port, uint8_t proto,
+		     const char *real)
+{
+	struct wm_dest dest = prog_dest(mark_of(id), vip, addr, port, proto, real);
+
+	wm_dp__dest_set(dp, id, &dest);
+}
+
+static void put_dests(void)
+{
+	put_dest(DEST_WEB, NUMBER_WEB, "10.200.1.1", 80, IPPROTO_TCP, "10.200.2.11");
+	put_dest(DEST_DNS, NUMBER_DNS, "10.200.1.1", 53, IPPROTO_UDP, "10.200.2.12");
+	put_dest(DEST_WEB6, NUMBER_WEB6, "fd00:200:1::1", 80, IPPROTO_TCP, "fd00:200:2::11");
+	put_dest(DEST_ANY, NUMBER_ANY, "10.200.1.2", 0, IPPROTO_TCP, "fd00:200:2::12");
+	put_dest(DEST_V6V4, NUMBER_V6V4, "fd00:200:1::2", 443, IPPROTO_TCP, "10.200.2.13");
+	put_dest(DEST_GONE, NUMBER_WEB, "10.200.1.1", 80, IPPROTO_TCP, "10.200.2.99");
+	wm_dp__dest_clear(dp, DEST_GONE);
+	put_dest(DEST_SECOND, NUMBER_WEB, "10.200.1.1", 80, IPPROTO_TCP, "10.200.2.98");
+	put_dest(DEST_THREE, NUMBER_THREE, "10.200.1.4", 80, IPPROTO_TCP, "10.200.2.21");
+	put_dest(DEST_THREE + 1, NUMBER_THREE, "10.200.1.4", 80, IPPROTO_TCP, "10.200.2.22");
+	put_dest(DEST_THREE + 2, NUMBER_THREE, "10.200.1.4", 80, IPPROTO_TCP, "10.200.2.23");
+}
+
+static void publish(void)
+{
+	const struct wm_vip vips[] = {
+		prog_vip("10.200.1.1", 80, IPPROTO_TCP, NUMBER_WEB, 1),
+		prog_vip("10.200.1.1", 53, IPPROTO_UDP, NUMBER_DNS, 2),
+		prog_vip("fd00:200:1::1", 80, IPPROTO_TCP, NUMBER_WEB6, 3),
+		prog_vip("10.200.1.2", 0, IPPROTO_TCP, NUMBER_ANY, 4),
+		prog_vip("fd00:200:1::2", 443, IPPROTO_TCP, NUMBER_V6V4, 5),
+		prog_vip("10.200.1.3", 80, IPPROTO_TCP, NUMBER_EMPTY, 6),
+		prog_vip("10.200.1.4", 80, IPPROTO_TCP, NUMBER_THREE, 7),
+	};
+	struct wm_err err = {};
+
+	for (uint32_t i = 1; i <= 5; i++)
+		fill_ring(i, i, 1);
+	fill_ring(6, 0, 0);
+	fill_ring(7, DEST_THREE, 3);
+	if (wm_dp__vips_publish(dp, vips, sizeof(vips) / sizeof(*vips), &err))
+		fail_msg("%s", err.text);
+}
+
+static int setup(void **state)
+{
+	const struct wm_dp_options options = { .dest_bits = BITS, .flow_bits = 6 };
+	struct wm_err err = {};
+
+	(void)state;
+	if (!prog_may_load())
+		return 0;
+	if (wm_dp__open(&dp, &options, &err))
+		fail_msg("%s", err.text);
+	put_dests();
+	publish();
+	wm_dp__ctl(dp)->promote_after = N;
+	prog_expect_counters(dp, NULL, "start");
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	wm_dp__close(dp);
+	dp = NULL;
+	return 0;
+}
+
+static void need_root(void)
+{
+	if (!dp) {
+		print_message("skipped: loading BPF programs needs root\n");
+		skip();
+	}
+}
+
+/* --- one packet --- */
+
+/* As wm_mark(), as a constant. */
+#define MARK_OF(id, generation) ((generation) << BITS | (id))
+#define MARK(id) MARK_OF(id, 1)
+
+struct packet_case {
+	const char *name;
+	struct packet_spec in;
+	uint32_t mark;
+	int verdict;
+	const char *outer_src, *real; /* for XDP_TX */
+	int counters[6];              /* ended by -1 */
+};
+
+#define WEB .src = "192.168.1.1", .sport = 31337, .dst = "10.200.1.1", .dport = 80
+#define DNS .src = "10.0.0.3", .sport = 11991, .dst = "10.200.1.1", .dport = 53, .proto = IPPROTO_UDP
+#define WEB6 .src = "fc00:2::1", .sport = 31337, .dst = "fd00:200:1::1", .dport = 80
+#define TX_MISS { WM_C_TX_MISS, WM_C_FLOW_INSERT, -1 }
+
+static const struct packet_case cases[] = {
+	/* encapsulation; outer sources are Katran's published ones where there is one */
+	{ "syn, 4in4", { WEB, .flags = SYN }, 0, XDP_TX, "172.16.104.123", "10.200.2.11",
+	  { WM_C_TX_SYN, WM_C_FLOW_INSERT, -1 } },
+	{ "ack of an unknown flow", { WEB, .flags = ACK, .payload = 100, .tos = 0xb8 }, 0, XDP_TX,
+	  "172.16.104.123", "10.200.2.11", TX_MISS },
+	{ "udp, 4in4", { DNS, .payload = 30 }, 0, XDP_TX, "172.16.215.45", "10.200.2.12", TX_MISS },
+	{ "tcp6, 6in6", { WEB6, .flags = ACK, .payload = 7, .tos = 0x2c }, 0, XDP_TX,
+	  "100::7a69:1", "fd00:200:2::11", TX_MISS },
+	{ "4in6, vip of every port",
+	  { .src = "192.168.1.1", .sport = 31337, .dst = "10.200.1.2", .dport = 9999, .flags = ACK },
+	  0, XDP_TX, "100::bac1:101", "fd00:200:2::12", TX_MISS },
+	{ "6in4",
+	  { .src = "fc00:2::1", .sport = 31337, .dst = "fd00:200:1::2", .dport = 443, .flags = ACK },
+	  0, XDP_TX, "172.16.105.123", "10.200.2.13", TX_MISS },
+	{ "padded short frame: length from the IP header",
+	  { DNS, .payload = 1, .padding = 17 }, 0, XDP_TX, "172.16.215.45", "10.200.2.12", TX_MISS },
+	{ "IPv4 options", { WEB, .flags = ACK, .options = 3, .payload = 9 }, 0, XDP_TX,
+	  "172.16.104.123", "10.200.2.11", TX_MISS },
+	{ "full-size", { WEB, .flags = ACK, .payload = 1460 }, 0, XDP_TX, "172.16.104.123",
+	  "10.200.2.11", TX_MISS },
+	{ "rst of an unknown flow is sent, not entered", { WEB, .flags = RST }, 0, XDP_TX,
+	  "172.16.104.123", "10.200.2.11", { WM_C_TX_MISS, -1 } },
+	{ "fin of an unknown flow is sent, not entered", { WEB, .flags = FIN | ACK }, 0, XDP_TX,
+	  "172.16.104.123", "10.200.2.11", { WM_C_TX_MISS, -1 } },
+
+	/* not ours */
+	{ "not a vip's port", { .src = "10.0.0.1", .sport = 1, .dst = "10.200.1.1", .dport = 81 }, 0,
+	  XDP_PASS, NULL, NULL, { WM_C_PASS_NOT_VIP, -1 } },
+	{ "not a vip's protocol",
+	  { .src = "10.0.0.1", .sport = 1, .dst = "10.200.1.1", .dport = 80, .proto = IPPROTO_UDP },
+	  0, XDP_PASS, NULL, NULL, { WM_C_PASS_NOT_VIP, -1 } },
+	{ "not a vip's address", { .src = "10.0.0.1", .sport = 1, .dst = "10.200.9.1", .dport = 80 },
+	  0, XDP_PASS, NULL, NULL, { WM_C_PASS_NOT_VIP, -1 } },
+	{ "IPv6 that is no vip", { .src = "fc00::1", .sport = 1, .dst = "fc00::2", .dport = 80 }, 0,
+	  XDP_PASS, NULL, NULL, { WM_C_PASS_NOT_VIP, -1 } },
+	{ "ARP", { WEB, .ethertype = 0x0806 }, 0, XDP_PASS, NULL, NULL, { WM_C_PASS_NOT_IP, -1 } },
+	{ "VLAN", { WEB, .ethertype = 0x8100 }, 0, XDP_PASS, NULL, NULL, { WM_C_PASS_NOT_IP, -1 } },
+	{ "ICMP to a vip", { WEB, .proto = IPPROTO_ICMP }, 0, XDP_PASS, NULL, NULL,
+	  { WM_C_PASS_PROTOCOL, -1 } },
+	{ "SCTP to a vip", { WEB, .proto = IPPROTO_SCTP }, 0, XDP_PASS, NULL, NULL,
+	  { WM_C_PASS_PROTOCOL, -1 } },
+	{ "first fragment", { WEB, .frag = 0x2000 }, 0, XDP_PASS, NULL, NULL,
+	  { WM_C_PASS_FRAGMENT, -1 } },
+	{ "later fragment", { WEB, .frag = 0x00b9 }, 0, XDP_PASS, NULL, NULL,
+	  { WM_C_PASS_FRAGMENT, -1 } },
+	{ "don't-fragment is no fragment", { WEB, .frag = 0x4000, .flags = ACK }, 0, XDP_TX,
+	  "172.16.104.123", "10.200.2.11", TX_MISS },
+	{ "IPv6 fragment", { WEB6, .nexthdr = IPPROTO_FRAGMENT }, 0, XDP_PASS, NULL, NULL,
+	  { WM_C_PASS_FRAGMENT, -1 } },
+	{ "IPv6 extension header", { WEB6, .nexthdr = IPPROTO_DSTOPTS }, 0, XDP_PASS, NULL, NULL,
+	  { WM_C_PASS_PROTOCOL, -1 } },
+	{ "IPv4 in an IPv6 frame", { WEB, .ethertype = 0x86dd }, 0, XDP_PASS, NULL, NULL,
+	  { WM_C_PASS_SHORT, -1 } },
+	{ "Ethernet only", { WEB, .cut = 40 }, 0, XDP_PASS, NULL, NULL, { WM_C_PASS_SHORT, -1 } },
+	{ "half an IPv4 header", { WEB, .cut = 30 }, 0, XDP_PASS, NULL, NULL,
+	  { WM_C_PASS_SHORT, -1 } },
+	{ "half a TCP header", { WEB, .cut = 8 }, 0, XDP_PASS, NULL, NULL, { WM_C_PASS_SHORT, -1 } },
+	{ "half a UDP header", { DNS, .cut = 4 }, 0, XDP_PASS, NULL, NULL, { WM_C_PASS_SHORT, -1 } },
+	{ "half an IPv6 header", { WEB6, .cut = 40 }, 0, XDP_PASS, NULL, NULL,
+	  { WM_C_PASS_SHORT, -1 } },
+
+	/* ours, and not to be sent */
+	{ "no real", { .src = "10.0.0.1", .sport = 1, .dst = "10.200.1.3", .dport = 80, .flags = SYN },
+	  0, XDP_DROP, NULL, NULL, { WM_C_DROP_NO_REAL, -1 } },
+	{ "IP length beyond the frame", { WEB, .flags = ACK, .len_lie = 1 }, 0, XDP_DROP, NULL, NULL,
+	  { WM_C_DROP_MALFORMED, -1 } },
+	{ "IP length that ends in the TCP header", { WEB, .flags = ACK, .len_lie = -1 }, 0, XDP_DROP,
+	  NULL, NULL, { WM_C_DROP_MALFORMED, -1 } },
+	{ "IPv6 length beyond the frame", { WEB6, .flags = ACK, .len_lie = 40 }, 0, XDP_DROP, NULL,
+	  NULL, { WM_C_DROP_MALFORMED, -1 } },
+	{ "IPv6 length that wraps with its header", { WEB6, .flags = ACK, .len_lie = 0xffff - 20 }, 0,
+	  XDP_DROP, NULL, NULL, { WM_C_DROP_MALFORMED, -1 } },
+	{ "lies in a packet that is not ours stay",
+	  { .src = "10.0.0.1", .sport = 1, .dst = "10.200.9.1", .dport = 80, .len_lie = 9 }, 0,
+	  XDP_PASS, NULL, NULL, { WM_C_PASS_NOT_VIP, -1 } },
+
+	/* marked */
+	{ "marked, 4in4", { WEB, .flags = ACK, .payload = 100, .tos = 4 }, MARK(DEST_WEB), XDP_TX,
+	  "172.16.104.123", "10.200.2.11", { WM_C_TX_MARKED, -1 } },
+	{ "marked by the second generation", { WEB, .flags = ACK }, MARK_OF(DEST_SECOND, 2),
+	  XDP_TX, "172.16.104.123", "10.200.2.98", { WM_C_TX_MARKED, -1 } },
+	{ "marked udp", { DNS, .payload = 30 }, MARK(DEST_DNS), XDP_TX, "172.16.215.45",
+	  "10.200.2.12", { WM_C_TX_MARKED, -1 } },
+	{ "marked, padded", { DNS, .payload = 1, .padding = 17 }, MARK(DEST_DNS), XDP_TX,
+	  "172.16.215.45", "10.200.2.12", { WM_C_TX_MARKED, -1 } },
+	{ "marked, 6in6", { WEB6, .flags = ACK, .tos = 0x2c }, MARK(DEST_WEB6), XDP_TX,
+	  "100::7a69:1", "fd00:200:2::11", { WM_C_TX_MARKED, -1 } },
+	{ "marked, 4in6, vip of every port",
+	  { .src = "192.168.1.1", .sport = 31337, .dst = "10.200.1.2", .dport = 9999, .flags = ACK },
+	  MARK(DEST_ANY), XDP_TX, "100::bac1:101", "fd00:200:2::12", { WM_C_TX_MARKED, -1 } },
+	{ "marked, 6in4",
+	  { .src = "fc00:2::1", .sport = 31337, .dst = "fd00:200:1::2", .dport = 443, .flags = ACK },
+	  MARK(DEST_V6V4), XDP_TX, "172.16.105.123", "10.200.2.13", { WM_C_TX_MARKED, -1 } },
+
+	/* marks that are not to be followed: the software path serves the packet */
+	{ "mark of no destination", { WEB, .flags = ACK }, MARK(77), XDP_TX, "172.16.104.123",
+	  "10.200.2.11", { WM_C_MARK_UNKNOWN, WM_C_TX_MISS, WM_C_FLOW_INSERT, -1 } },
+	{ "mark of id 0", { WEB, .flags = ACK }, 1 << BITS, XDP_TX, "172.16.104.123", "10.200.2.11",
+	  { WM_C_MARK_UNKNOWN, WM_C_TX_MISS, WM_C_FLOW_INSERT, -1 } },
+	{ "mark of an older generation", { WEB, .flags = ACK }, MARK(DEST_SECOND), XDP_TX,
+	  "172.16.104.123", "10.200.2.11", { WM_C_MARK_STALE, WM_C_TX_MISS, WM_C_FLOW_INSERT, -1 } },
+	{ "mark without its generation", { WEB, .flags = ACK }, DEST_WEB, XDP_TX, "172.16.104.123",
+	  "10.200.2.11", { WM_C_MARK_STALE, WM_C_TX_MISS, WM_C_FLOW_INSERT, -1 } },
+	{ "mark of a destination that is gone", { WEB, .flags = ACK }, MARK(DEST_GONE), XDP_TX,
+	  "172.16.104.123", "10.200.2.11", { WM_C_MARK_GONE, WM_C_TX_MISS, WM_C_FLOW_INSERT, -1 } },
+	{ "mark of another vip's address", { WEB, .flags = ACK }, MARK(DEST_THREE), XDP_TX,
+	  "172.16.104.123", "10.200.2.11",
+	  { WM_C_MARK_MISMATCH, WM_C_TX_MISS, WM_C_FLOW_INSERT, -1 } },
+	{ "mark of another protocol", { WEB, .flags = ACK }, MARK(DEST_DNS), XDP_TX,
+	  "172.16.104.123", "10.200.2.11",
+	  { WM_C_MARK_MISMATCH, WM_C_TX_MISS, WM_C_FLOW_INSERT, -1 } },
+	{ "mark of another family", { WEB, .flags = ACK }, MARK(DEST_WEB6), XDP_TX,
+	  "172.16.104.123", "10.200.2.11",
+	  { WM_C_MARK_MISMATCH, WM_C_TX_MISS, WM_C_FLOW_INSERT, -1 } },
+	{ "mark of another IPv6 vip", { WEB6, .flags = ACK }, MARK(DEST_V6V4), XDP_TX,
+	  "100::7a69:1", "fd00:200:2::11",
+	  { WM_C_MARK_MISMATCH, WM_C_TX_MISS, WM_C_FLOW_INSERT, -1 } },
+	{ "mark of the vip on another port's packet",
+	  { .src = "10.0.0.1", .sport = 1, .dst = "10.200.1.1", .dport = 8080, .flags = ACK },
+	  MARK(DEST_WEB), XDP_PASS, NULL, NULL, { WM_C_MARK_MISMATCH, WM_C_PASS_NOT_VIP, -1 } },
+	{ "mark on a fragment", { WEB, .frag = 0x00b9 }, MARK(DEST_WEB), XDP_PASS, NULL, NULL,
+	  { WM_C_MARK_MISMATCH, WM_C_PASS_FRAGMENT, -1 } },
+	{ "mark on a packet with options", { WEB, .flags = ACK, .options = 2 }, MARK(DEST_WEB),
+	  XDP_TX, "172.16.104.123", "10.200.2.11",
+	  { WM_C_MARK_MISMATCH, WM_C_TX_MISS, WM_C_FLOW_INSERT, -1 } },
+	{ "mark on ARP", { WEB, .ethertype = 0x0806 }, MARK(DEST_WEB), XDP_PASS, NULL, NULL,
+	  { WM_C_MARK_MISMATCH, WM_C_PASS_NOT_IP, -1 } },
+	{ "mark on a short frame", { WEB, .cut = 8 }, MARK(DEST_WEB), XDP_PASS, NULL, NULL,
+	  { WM_C_MARK_MISMATCH, WM_C_PASS_SHORT, -1 } },
+	{ "mark on a packet whose length lies", { WEB, .flags = ACK, .len_lie = 1 }, MARK(DEST_WEB),
+	  XDP_DROP, NULL, NULL, { WM_C_MARK_MISMATCH, WM_C_DROP_MALFORMED, -1 } },
+	{ "mark on a packet whose length ends early", { WEB, .flags = ACK, .len_lie = -30 },
+	  MARK(DEST_WEB), XDP_DROP, NULL, NULL, { WM_C_MARK_MISMATCH, WM_C_DROP_MALFORMED, -1 } },
+	{ "mark on an IPv6 packet whose length wraps",
+	  { WEB6, .flags = ACK, .len_lie = 0xffff - 20 }, MARK(DEST_WEB6), XDP_DROP, NULL, NULL,
+	  { WM_C_MARK_MISMATCH, WM_C_DROP_MALFORMED, -1 } },
+	{ "marked syn goes by the ring", { WEB, .flags = SYN }, MARK(DEST_SECOND + 0), XDP_TX,
+	  "172.16.104.123", "10.200.2.11", { WM_C_MARK_STALE, WM_C_TX_SYN, WM_C_FLOW_INSERT, -1 } },
+	{ "marked syn", { WEB, .flags = SYN }, MARK(DEST_WEB), XDP_TX, "172.16.104.123",
+	  "10.200.2.11", { WM_C_MARK_CONTROL, WM_C_TX_SYN, WM_C_FLOW_INSERT, -1 } },
+	{ "marked fin", { WEB, .flags = FIN | ACK }, MARK(DEST_WEB), XDP_TX, "172.16.104.123",
+	  "10.200.2.11", { WM_C_MARK_CONTROL, WM_C_TX_MISS, -1 } },
+	{ "marked rst", { WEB, .flags = RST }, MARK(DEST_WEB), XDP_TX, "172.16.104.123",
+	  "10.200.2.11", { WM_C_MARK_CONTROL, WM_C_TX_MISS, -1 } },
+	{ "marked fin, IPv6", { WEB6, .flags = FIN | ACK }, MARK(DEST_WEB6), XDP_TX, "100::7a69:1",
+	  "fd00:200:2::11", { WM_C_MARK_CONTROL, WM_C_TX_MISS, -1 } },
+};
+
+static void assert_same_frame(const struct frame *got, const struct frame *want, const char *name)
+{
+	if (got->len != want->len)
+		fail_msg("%s: %zu bytes went out, expected %zu", name, got->len, want->len);
+	for (size_t i = 0; i < want->len; i++)
+		if (got->data[i] != want->data[i])
+			fail_msg("%s: byte %zu is %02x, expected %02x", name, i, got->data[i],
+				 want->data[i]);
+}
+
+static void forget_flows(void)
+{
+	uint64_t all[1024];
+
+	memset(all, 0xff, sizeof(all));
+	wm_dp__flow_sweep(dp, all);
+}
+
+static void run_case(const struct packet_case *c)
+{
+	struct frame in, out, want;
+	int verdict;
+
+	forget_flows();
+	packet_build(&c->in, &in);
+	prog_expect_counters(dp, NULL, c->name);
+	verdict = prog_run(wm_dp__prog_fd(dp), &in, c->mark, &out);
+	if (verdict != c->verdict)
+		print_error("%s: verdict %d, expected %d\n", c->name, verdict, c->verdict);
+	prog_expect_counters(dp, c->counters, c->name);
+	assert_int_equal(verdict, c->verdict);
+	if (verdict == XDP_TX) {
+		packet_wrap(&in, c->outer_src, c->real, &want);
+		assert_same_frame(&out, &want, c->name);
+	} else {
+		assert_same_frame(&out, &in, c->name);
+	}
+}
+
+static void single_packets(void **state)
+{
+	(void)state;
+	need_root();
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++)
+		run_case(&cases[i]);
+}
+
+static void trusted_marks_skip_the_destination_check(void **state)
+{
+	struct packet_spec spec = { WEB, .flags = ACK };
+	int counters[] = { WM_C_TX_MARKED, -1 };
+	struct frame in, out, want;
+
+	(void)state;
+	need_root();
+	packet_build(&spec, &in);
+	wm_dp__ctl(dp)->flags |= WM_CTL_TRUST_MARKS;
+	assert_int_equal(prog_run(wm_dp__prog_fd(dp), &in, MARK(DEST_THREE), &out), XDP_TX);
+	prog_expect_counters(dp, counters, "trusted");
+	packet_wrap(&in, "172.16.104.123", "10.200.2.21", &want);
+	assert_same_frame(&out, &want, "trusted");
+	/* but control packets still are for the flow table */
+	spec.flags = SYN;
+	packet_build(&spec, &in);
+	prog_run(wm_dp__prog_fd(dp), &in, MARK(DEST_WEB), &out);
+	prog_expect_counters(dp, (int[]){ WM_C_MARK_CONTROL, WM_C_TX_SYN, WM_C_FLOW_INSERT, -1 },
+			     "trusted syn");
+}
+
+static void metadata_of_any_size_is_dropped(void **state)
+{
+	struct packet_spec spec = { .src = "10.0.0.1", .sport = 1, .dst = "10.200.9.1", .dport = 80 };
+	struct xdp_md ctx = {};
+	struct frame in, out;
+	uint8_t data[4096];
+
+	(void)state;
+	need_root();
+	packet_build(&spec, &in);
+	for (size_t meta = 4; meta <= 32; meta += 4) {
+		LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = data, .data_size_in = meta + in.len,
+			    .data_out = out.data, .data_size_out = sizeof(out.data), .ctx_in = &ctx,
+			    .ctx_size_in = sizeof(ctx));
+
+		ctx.data = meta;
+		ctx.data_end = meta + in.len;
+		memset(data, 0, meta);
+		memcpy(data + meta, in.data, in.len);
+		assert_int_equal(bpf_prog_test_run_opts(wm_dp__prog_fd(dp), &run), 0);
+		assert_int_equal(run.retval, XDP_PASS);
+		out.len = run.data_size_out;
+		assert_same_frame(&out, &in, "metadata");
+	}
+}
+
+/* --- flows --- */
+
+struct seen {
+	struct wm_event event[64];
+	int n;
+};
+static struct seen seen;
+
+static void on_event(void *arg, const struct wm_event *event)
+{
+	struct seen *s = arg;
+
+	if (s->n < 64)
+		s->event[s->n++] = *event;
+}
+
+static void listen_to_events(void)
+{
+	const struct wm_dp_event_hooks hooks = { .event = on_event, .arg = &seen };
+	struct wm_err err = {};
+
+	if (wm_dp__events_open(dp, &hooks, &err))
+		fail_msg("%s", err.text);
+	seen.n = 0;
+}
+
+static int events(void)
+{
+	seen.n = 0;
+	assert_true(wm_dp__events_consume(dp) >= 0);
+	return seen.n;
+}
+
+static const char *const three[] = { "10.200.2.21", "10.200.2.22", "10.200.2.23" };
+#define THREE .src = "10.1.2.3", .sport = 4000, .dst = "10.200.1.4", .dport = 80
+
+/* Sends and returns which of the three reals got it. */
+static int send_three(const struct packet_spec *spec)
+{
+	struct frame in, out;
+	uint32_t real;
+
+	packet_build(spec, &in);
+	assert_int_equal(prog_run(wm_dp__prog_fd(dp), &in, 0, &out), XDP_TX);
+	memcpy(&real, out.data + 30, sizeof(real));
+	for (int i = 0; i < 3; i++)
+		if (real == inet_addr(three[i]))
+			return i;
+	fail_msg("sent to an address that is none of the reals");
+	return -1;
+}
+
+static void every_flow_goes_where_the_ring_says(void **state)
+{
+	uint32_t used[3] = {};
+
+	(void)state;
+	need_root();
+	srand(1);
+	for (int i = 0; i < 2000; i++) {
+		char src[16];
+		struct packet_spec spec = { .src = src, .sport = rand(), .dst = "10.200.1.4",
+					    .dport = 80, .flags = SYN };
+		uint32_t slot;
+		int real;
+
+		snprintf(src, sizeof(src), "10.%u.%u.%u", rand() & 255u, rand() & 255u,
+			 rand() & 255u);
+		slot = wm_slot_v4(inet_addr(src), wm_ports(htons(spec.sport), htons(80)),
+				  WM_RING_SEED_V4);
+		real = send_three(&spec);
+		assert_int_equal(real, slot % 3);
+		used[real]++;
+	}
+	for (int i = 0; i < 3; i++)
+		assert_in_range(used[i], 500, 800);
+}
+
+static void a_known_flow_stays_when_the_ring_changes(void **state)
+{
+	struct packet_spec spec = { THREE, .flags = SYN };
+	int real, other;
+
+	(void)state;
+	need_root();
+	real = send_three(&spec);
+	other = (real + 1) % 3;
+	fill_ring(7, DEST_THREE + other, 1);
+	spec.flags = ACK;
+	prog_expect_counters(dp, NULL, "");
+	assert_int_equal(send_three(&spec), real);
+	prog_expect_counters(dp, (int[]){ WM_C_TX_HIT, -1 }, "known flow");
+	/* A new connection of the same ports asks the ring again. */
+	spec.flags = SYN;
+	assert_int_equal(send_three(&spec), other);
+	spec.flags = ACK;
+	assert_int_equal(send_three(&spec), other);
+}
+
+static void a_flow_whose_real_is_gone_moves(void **state)
+{
+	struct packet_spec spec = { THREE, .flags = SYN };
+	int real;
+
+	(void)state;
+	need_root();
+	real = send_three(&spec);
+	fill_ring(7, DEST_THREE + (real + 1) % 3, 1);
+	wm_dp__dest_clear(dp, DEST_THREE + real);
+	spec.flags = ACK;
+	prog_expect_counters(dp, NULL, "");
+	assert_int_equal(send_three(&spec), (real + 1) % 3);
+	prog_expect_counters(dp, (int[]){ WM_C_FLOW_DEAD, WM_C_TX_MISS, WM_C_FLOW_INSERT, -1 },
+			     "dead real");
+	assert_int_equal(send_three(&spec), (real + 1) % 3);
+	prog_expect_counters(dp, (int[]){ WM_C_TX_HIT, -1 }, "moved");
+}
+
+/* An id that now serves another vip is not followed, even live. */
+static void an_entry_never_leads_to_another_vip(void **state)
+{
+	struct packet_spec spec = { THREE, .flags = SYN };
+	int real;
+
+	(void)state;
+	need_root();
+	real = send_three(&spec);
+	put_dest(DEST_THREE + real, NUMBER_WEB, "10.200.1.1", 80, IPPROTO_TCP, "10.200.2.77");
+	fill_ring(7, DEST_THREE + (real + 1) % 3, 1);
+	spec.flags = ACK;
+	assert_int_equal(send_three(&spec), (real + 1) % 3);
+}
+
+static void the_nth_packet_raises_one_event(void **state)
+{
+	struct packet_spec spec = { THREE, .flags = SYN };
+	struct wm_flow flow = prog_flow(&spec);
+	int real = 0;
+
+	(void)state;
+	need_root();
+	listen_to_events();
+	real = send_three(&spec);
+	spec.flags = ACK;
+	for (int i = 2; i < N; i++)
+		send_three(&spec);
+	assert_int_equal(events(), 0);
+	prog_expect_counters(dp, NULL, "");
+	send_three(&spec);
+	prog_expect_counters(dp, (int[]){ WM_C_TX_HIT, WM_C_EVENT_PROMOTE, -1 }, "threshold");
+	assert_int_equal(events(), 1);
+	assert_int_equal(seen.event[0].type, WM_EVENT_PROMOTE);
+	assert_int_equal(seen.event[0].mark, MARK(DEST_THREE + real));
+	assert_memory_equal(&seen.event[0].flow, &flow, sizeof(flow));
+	assert_true(seen.event[0].hash == wm_dp__flow_hash(dp, &flow));
+}
+
+static uint64_t *entry_of(const struct wm_flow *flow);
+
+static void make_older(const struct wm_flow *flow, uint32_t ticks)
+{
+	uint64_t *entry = entry_of(flow);
+	uint64_t age = *entry >> WM_FLOW_AGE_SHIFT & WM_FLOW_AGE_MASK;
+	uint64_t mask = (uint64_t)WM_FLOW_AGE_MASK << WM_FLOW_AGE_SHIFT;
+
+	*entry = (*entry & ~mask) | (((age - ticks) & WM_FLOW_AGE_MASK) << WM_FLOW_AGE_SHIFT);
+}
+
+static void a_proven_flow_is_named_again_next_tick(void **state)
+{
+	struct packet_spec spec = { THREE, .flags = ACK };
+	struct wm_flow flow = prog_flow(&spec);
+
+	(void)state;
+	need_root();
+	listen_to_events();
+	for (int i = 0; i < N; i++)
+		send_three(&spec);
+	assert_int_equal(events(), 1);
+	make_older(&flow, 3);
+	send_three(&spec);
+	assert_int_equal(events(), 1);
+	assert_int_equal(seen.event[0].type, WM_EVENT_PROMOTE);
+	/* and after the daemon's reset it has to prove itself anew */
+	wm_dp__flow_restart(dp, &flow);
+	for (int i = 1; i < N; i++)
+		send_three(&spec);
+	assert_int_equal(events(), 0);
+	send_three(&spec);
+	assert_int_equal(events(), 1);
+}
+
+static void ipv6_events_carry_whole_addresses(void **state)
+{
+	struct packet_spec spec = { .src = "fc00:2:3:4:5:6:7:8", .sport = 9, .dst = "fd00:200:1::1",
+				    .dport = 80, .flags = ACK };
+	struct wm_flow flow = prog_flow(&spec);
+	struct frame in, out;
+
+	(void)state;
+	need_root();
+	listen_to_events();
+	packet_build(&spec, &in);
+	for (int i = 0; i < N; i++)
+		prog_run(wm_dp__prog_fd(dp), &in, 0, &out);
+	assert_int_equal(events(), 1);
+	assert_memory_equal(&seen.event[0].flow, &flow, sizeof(flow));
+	assert_int_equal(seen.event[0].mark, MARK(DEST_WEB6));
+}
+
+static void no_events_without_a_threshold(void **state)
+{
+	struct packet_spec spec = { THREE, .flags = ACK };
+
+	(void)state;
+	need_root();
+	listen_to_events();
+	wm_dp__ctl(dp)->promote_after = 0;
+	for (int i = 0; i < 3 * N; i++)
+		send_three(&spec);
+	spec.flags = FIN | ACK;
+	send_three(&spec);
+	assert_int_equal(events(), 0);
+}
+
+static void the_event_budget_holds(void **state)
+{
+	(void)state;
+	need_root();
+	listen_to_events();
+	wm_dp__ctl(dp)->promote_after = 1 + 1;
+	wm_dp__ctl(dp)->event_budget = 0;
+	struct packet_spec spec = { THREE, .flags = ACK };
+
+	send_three(&spec);
+	prog_expect_counters(dp, NULL, "");
+	send_three(&spec);
+	prog_expect_counters(dp, (int[]){ WM_C_TX_HIT, WM_C_EVENT_HELD, -1 }, "budget");
+	assert_int_equal(events(), 0);
+}
+
+static void an_event_nobody_reads_costs_no_packet(void **state)
+{
+	struct packet_spec spec = { THREE, .flags = ACK };
+
+	(void)state;
+	need_root();
+	for (int i = 1; i < N; i++)
+		send_three(&spec);
+	prog_expect_counters(dp, NULL, "");
+	send_three(&spec);
+	prog_expect_counters(dp, (int[]){ WM_C_TX_HIT, WM_C_EVENT_LOST, -1 }, "no reader");
+}
+
+static void the_end_of_a_proven_flow_is_named_once(void **state)
+{
+	struct packet_spec spec = { THREE, .flags = ACK };
+
+	(void)state;
+	need_root();
+	listen_to_events();
+	for (int i = 0; i < N; i++)
+		send_three(&spec);
+	assert_int_equal(events(), 1);
+	spec.flags = FIN | ACK;
+	send_three(&spec);
+	assert_int_equal(events(), 1);
+	assert_int_equal(seen.event[0].type, WM_EVENT_CLOSE);
+	send_three(&spec);
+	spec.flags = RST;
+	send_three(&spec);
+	spec.flags = ACK;
+	send_three(&spec);
+	assert_int_equal(events(), 0);
+}
+
+static void the_end_of_a_short_flow_is_not_named(void **state)
+{
+	struct packet_spec spec = { THREE, .flags = SYN };
+
+	(void)state;
+	need_root();
+	listen_to_events();
+	send_three(&spec);
+	spec.flags = RST;
+	send_three(&spec);
+	assert_int_equal(events(), 0);
+}
+
+/* A rule may still send the flow's data packets to the old real: the new
+ * connection must not be split between two. */
+static void a_syn_over_a_proven_flow_keeps_its_real(void **state)
+{
+	struct packet_spec spec = { THREE, .flags = ACK };
+	struct wm_flow flow = prog_flow(&spec);
+	int real = 0;
+
+	(void)state;
+	need_root();
+	listen_to_events();
+	for (int i = 0; i < N; i++)
+		real = send_three(&spec);
+	events();
+	fill_ring(7, DEST_THREE + (real + 1) % 3, 1);
+	spec.flags = SYN;
+	assert_int_equal(send_three(&spec), real);
+	assert_int_equal(events(), 1);
+	assert_int_equal(seen.event[0].type, WM_EVENT_CLOSE);
+	assert_memory_equal(&seen.event[0].flow, &flow, sizeof(flow));
+	/* the rule is gone, the daemon has said so: the ring decides */
+	wm_dp__flow_restart(dp, &flow);
+	assert_int_equal(send_three(&spec), (real + 1) % 3);
+}
+
+static void idle_udp_is_looked_up_anew(void **state)
+{
+	struct packet_spec spec = { DNS };
+	struct wm_flow flow = prog_flow(&spec);
+	struct wm_flow_slot slot;
+	struct frame in, out;
+	int fd;
+
+	(void)state;
+	need_root();
+	fd = wm_dp__prog_fd(dp);
+	packet_build(&spec, &in);
+	prog_run(fd, &in, 0, &out);
+	make_older(&flow, 30);
+	prog_expect_counters(dp, NULL, "");
+	prog_run(fd, &in, 0, &out);
+	prog_expect_counters(dp, (int[]){ WM_C_TX_HIT, -1 }, "not idle for long enough");
+	make_older(&flow, 40);
+	prog_run(fd, &in, 0, &out);
+	prog_expect_counters(dp, (int[]){ WM_C_FLOW_EXPIRED, WM_C_TX_MISS, WM_C_FLOW_INSERT, -1 },
+			     "idle");
+	assert_true(wm_dp__flow_find(dp, &flow, &slot));
+	assert_in_range(slot.idle_ticks, 0, 1);
+	assert_int_equal(slot.state, 1);
+	/* touched by the daemon, because the NIC saw packets */
+	make_older(&flow, 40);
+	wm_dp__flow_touch(dp, &flow);
+	prog_expect_counters(dp, NULL, "");
+	prog_run(fd, &in, 0, &out);
+	prog_expect_counters(dp, (int[]){ WM_C_TX_HIT, -1 }, "touched");
+}
+
+static void tcp_does_not_age(void **state)
+{
+	struct packet_spec spec = { THREE, .flags = ACK };
+	struct wm_flow flow = prog_flow(&spec);
+
+	(void)state;
+	need_root();
+	send_three(&spec);
+	make_older(&flow, 2000);
+	prog_expect_counters(dp, NULL, "");
+	send_three(&spec);
+	prog_expect_counters(dp, (int[]){ WM_C_TX_HIT, -1 }, "old TCP");
+}
+
+/* --- the table itself --- */
+
+static uint64_t *entry_of(const struct wm_flow *flow)
+{
+	/* The same memory as the program's; find it by walking the public view. */
+	struct wm_flow_slot slot;
+	uint64_t hash = wm_dp__flow_hash(dp, flow);
+	uint64_t *way;
+
+	assert_true(wm_dp__flow_find(dp, flow, &slot));
+	way = (uint64_t *)wm_dp__flow_bucket(dp, hash)->way;
+	for (int i = 0; i < WM_FLOW_WAYS; i++)
+		if (way[i] == slot.entry)
+			return &way[i];
+	fail_msg("entry not in its bucket");
+	return NULL;
+}
+
+static uint32_t bucket_index(const struct wm_flow *flow)
+{
+	return wm_flow_bucket_of(wm_dp__flow_hash(dp, flow), wm_dp__params(dp)->flow_bits);
+}
+
+/* Nine flows of one bucket. */
+static void find_neighbours(struct packet_spec spec[9])
+{
+	uint32_t want = 0;
+	int n = 0;
+
+	for (int port = 1; port < 65536 && n < 9; port++) {
+		struct packet_spec s = { THREE, .flags = ACK };
+		struct wm_flow flow;
+
+		s.sport = port;
+		flow = prog_flow(&s);
+		if (!n)
+			want = bucket_index(&flow);
+		if (bucket_index(&flow) == want)
+			spec[n++] = s;
+	}
+	assert_int_equal(n, 9);
+}
+
+static void a_full_bucket_gives_up_its_oldest(void **state)
+{
+	struct packet_spec spec[9];
+	struct wm_flow flow[9];
+	struct wm_flow_slot slot;
+
+	(void)state;
+	need_root();
+	find_neighbours(spec);
+	for (int i = 0; i < 9; i++)
+		flow[i] = prog_flow(&spec[i]);
+	for (int i = 0; i < 8; i++)
+		send_three(&spec[i]);
+	for (int i = 0; i < 8; i++)
+		assert_true(wm_dp__flow_find(dp, &flow[i], &slot));
+	assert_int_equal(wm_dp__flow_count(dp), 8);
+	make_older(&flow[5], 7);
+	make_older(&flow[2], 3);
+	prog_expect_counters(dp, NULL, "");
+	send_three(&spec[8]);
+	prog_expect_counters(dp, (int[]){ WM_C_TX_MISS, WM_C_FLOW_INSERT, WM_C_FLOW_EVICT, -1 },
+			     "full bucket");
+	for (int i = 0; i < 9; i++)
+		assert_int_equal(wm_dp__flow_find(dp, &flow[i], &slot), i != 5);
+}
+
+static void a_closed_connection_goes_before_an_older_open_one(void **state)
+{
+	struct packet_spec spec[9];
+	struct wm_flow_slot slot;
+	struct wm_flow flow[9];
+
+	(void)state;
+	need_root();
+	find_neighbours(spec);
+	for (int i = 0; i < 9; i++)
+		flow[i] = prog_flow(&spec[i]);
+	for (int i = 0; i < 8; i++)
+		send_three(&spec[i]);
+	make_older(&flow[1], 900);
+	spec[6].flags = FIN | ACK;
+	send_three(&spec[6]);
+	send_three(&spec[8]);
+	for (int i = 0; i < 9; i++)
+		assert_int_equal(wm_dp__flow_find(dp, &flow[i], &slot), i != 6);
+}
+
+static void sweeping_removes_just_the_named(void **state)
+{
+	uint64_t dests[1024] = {};
+	struct packet_spec spec = { THREE, .flags = ACK };
+	uint64_t before, per_dest[3] = {};
+
+	(void)state;
+	need_root();
+	for (int i = 0; i < 100; i++) {
+		spec.sport = 1000 + i;
+		per_dest[send_three(&spec)]++;
+	}
+	before = wm_dp__flow_count(dp);
+	assert_int_equal(before, 100);
+	dests[(DEST_THREE + 1) / 64] |= 1ull << (DEST_THREE + 1) % 64;
+	assert_int_equal(wm_dp__flow_sweep(dp, dests), per_dest[1]);
+	assert_int_equal(wm_dp__flow_count(dp), before - per_dest[1]);
+	assert_int_equal(wm_dp__flow_sweep(dp, dests), 0);
+}
+
+/* --- vip table --- */
+
+static void vip_number(int i, char addr[32])
+{
+	snprintf(addr, 32, i % 2 ? "10.77.%u.%u" : "fd77::%u:%u", i / 250 & 255u, i % 250 & 255u);
+}
+
+static void publish_many(struct wm_vip *vips, int n, int port)
+{
+	struct wm_err err = {};
+	char addr[32];
+
+	for (int i = 0; i < n; i++) {
+		vip_number(i, addr);
+		vips[i] = prog_vip(addr, port + i % 3, IPPROTO_TCP, NUMBER_EMPTY, 6);
+	}
+	if (wm_dp__vips_publish(dp, vips, n, &err))
+		fail_msg("%s", err.text);
+}
+
+static int verdict_for(int i, int port)
+{
+	struct frame in, out;
+	char addr[32];
+	struct packet_spec spec = { .src = i % 2 ? "10.0.0.1" : "fc00::1", .sport = 1, .dst = addr,
+				    .dport = port };
+
+	vip_number(i, addr);
+	packet_build(&spec, &in);
+	return prog_run(wm_dp__prog_fd(dp), &in, 0, &out);
+}
+
+static void many_vips_are_found_and_switched_at_once(void **state)
+{
+	enum { MANY = 500 };
+	struct wm_vip vips[MANY];
+
+	(void)state;
+	need_root();
+	for (int port = 80; port < 100; port += 10) {
+		publish_many(vips, MANY, port);
+		assert_int_equal(wm_dp__vips(dp, vips, MANY), MANY);
+		for (int i = 0; i < MANY; i++) {
+			assert_int_equal(verdict_for(i, port + i % 3), XDP_DROP);
+			assert_int_equal(verdict_for(i, port + 3), XDP_PASS);
+		}
+	}
+}
+
+static void the_largest_configuration_fits(void **state)
+{
+	struct wm_vip *vips = calloc(WM_VIPS_MAX, sizeof(*vips));
+	const struct wm_dp_options options = { .vip_bits = wm_dp__vip_bits(WM_VIPS_MAX) };
+	struct wm_dp *small = dp;
+	struct wm_err err = {};
+
+	(void)state;
+	need_root();
+	if (wm_dp__open(&dp, &options, &err))
+		fail_msg("%s", err.text);
+	publish_many(vips, WM_VIPS_MAX, 1);
+	wm_dp__close(dp);
+	dp = small;
+	free(vips);
+}
+
+static void too_many_vips_change_nothing(void **state)
+{
+	const size_t n = 9000; /* more than the table's 8192 ways */
+	struct wm_vip *vips = calloc(n, sizeof(*vips));
+	struct wm_err err = {};
+
+	(void)state;
+	need_root();
+	for (size_t i = 0; i < n; i++)
+		vips[i] = prog_vip("10.9.9.9", i + 1, IPPROTO_TCP, 1, 1);
+	assert_int_equal(wm_dp__vips_publish(dp, vips, n, &err), -28 /* ENOSPC */);
+	assert_non_null(strstr(err.text, "limits.vips"));
+	assert_int_equal(wm_dp__vips(dp, NULL, 0), 7);
+	free(vips);
+	run_case(&cases[0]);
+}
+
+/* --- counters and noise --- */
+
+static void counters_of_a_destination_add_up(void **state)
+{
+	struct packet_spec spec = { WEB, .flags = SYN };
+	struct wm_dest_stats before, after;
+	struct frame in, out;
+
+	(void)state;
+	need_root();
+	wm_dp__dest_stats_reset(dp, DEST_WEB);
+	wm_dp__dest_stats(dp, DEST_WEB, &before);
+	assert_int_equal(before.packets + before.bytes + before.flows + before.marked, 0);
+	packet_build(&spec, &in);
+	prog_run(wm_dp__prog_fd(dp), &in, 0, &out);
+	spec.flags = ACK;
+	spec.payload = 60;
+	packet_build(&spec, &in);
+	for (int i = 0; i < 3; i++)
+		prog_run(wm_dp__prog_fd(dp), &in, MARK(DEST_WEB), &out);
+	wm_dp__dest_stats(dp, DEST_WEB, &after);
+	assert_int_equal(after.packets, 4);
+	assert_int_equal(after.marked, 3);
+	assert_int_equal(after.flows, 1);
+	assert_int_equal(after.bytes, 40 + 3 * 100);
+}
+
+/* Mangled frames of any kind, marked at random: the verdict is one of three,
+ * what is passed is untouched, and every packet is in exactly one verdict counter. */
+static void noise_never_confuses_the_program(void **state)
+{
+	uint64_t counters[WM_COUNTERS_MAX], bytes, sum = 0, start = 0;
+	const int rounds = 20000;
+
+	(void)state;
+	need_root();
+	srand(7);
+	wm_dp__counters(dp, counters, &bytes);
+	for (int c = WM_C_TX_MARKED; c <= WM_C_DROP_TOO_LONG; c++)
+		start += counters[c];
+	for (int i = 0; i < rounds; i++) {
+		struct packet_spec spec = cases[rand() % (sizeof(cases) / sizeof(*cases))].in;
+		uint32_t mark = rand() % 3 ? MARK(rand() % 16) : 0;
+		struct frame in, out;
+		int verdict;
+
+		spec.payload += rand() % 64;
+		packet_build(&spec, &in);
+		for (int flips = rand() % 6; flips; flips--)
+			in.data[12 + rand() % (in.len - 12)] ^= 1 << rand() % 8;
+		in.len = 14 + rand() % (in.len - 13);
+		verdict = prog_run(wm_dp__prog_fd(dp), &in, mark, &out);
+		assert_true(verdict == XDP_PASS || verdict == XDP_TX || verdict == XDP_DROP);
+		if (verdict == XDP_PASS)
+			assert_same_frame(&out, &in, "noise");
+	}
+	wm_dp__counters(dp, counters, &bytes);
+	for (int c = WM_C_TX_MARKED; c <= WM_C_DROP_TOO_LONG; c++)
+		sum += counters[c];
+	assert_int_equal(sum - start, rounds);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(single_packets),
+		TEST(trusted_marks_skip_the_destination_check),
+		TEST(metadata_of_any_size_is_dropped),
+		TEST(every_flow_goes_where_the_ring_says),
+		TEST(a_known_flow_stays_when_the_ring_changes),
+		TEST(a_flow_whose_real_is_gone_moves),
+		TEST(an_entry_never_leads_to_another_vip),
+		TEST(the_nth_packet_raises_one_event),
+		TEST(a_proven_flow_is_named_again_next_tick),
+		TEST(ipv6_events_carry_whole_addresses),
+		TEST(no_events_without_a_threshold),
+		TEST(the_event_budget_holds),
+		TEST(an_event_nobody_reads_costs_no_packet),
+		TEST(the_end_of_a_proven_flow_is_named_once),
+		TEST(the_end_of_a_short_flow_is_not_named),
+		TEST(a_syn_over_a_proven_flow_keeps_its_real),
+		TEST(idle_udp_is_looked_up_anew),
+		TEST(tcp_does_not_age),
+		TEST(a_full_bucket_gives_up_its_oldest),
+		TEST(a_closed_connection_goes_before_an_older_open_one),
+		TEST(sweeping_removes_just_the_named),
+		TEST(many_vips_are_found_and_switched_at_once),
+		TEST(the_largest_configuration_fits),
+		TEST(too_many_vips_change_nothing),
+		TEST(counters_of_a_destination_add_up),
+		TEST(noise_never_confuses_the_program),
+	};
+
+	return cmocka_run_group_tests_name("waymark", tests, NULL, NULL);
+}
