@@ -144,7 +144,7 @@ static int read_capacity(const char *dir, uint32_t *capacity, struct wm_err *err
 static int settle_sizes(struct plan *plan, struct wm_err *err)
 {
 	struct wm_softnic_ctl ctl;
-	uint32_t capacity;
+	uint32_t capacity = 0;
 	int ret;
 
 	ret = read_capacity(plan->pin_dir, &capacity, err);
