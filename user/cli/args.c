@@ -57,56 +57,67 @@ static size_t distance(const char *a, const char *b)
 	return row[n];
 }
 
+struct words {
+	char text[NEAR_MAX][32];
+	size_t n;
+};
+
 /* One word that names something: which of the candidates is it? */
 struct word_search {
 	const char *word;
 	char exact[32];
-	char prefixed[32];   /* the first that begins with the word */
-	size_t n_prefixed;   /* different ones */
-	char near[NEAR_MAX][32];
-	size_t n_near;
+	struct words prefixed; /* begin with the word */
+	struct words near;     /* are much like it */
 };
 
 static void consider(struct word_search *search, const char *candidate, size_t len)
 {
 	size_t wordlen = strlen(search->word);
+	struct words *list = NULL;
 	char text[32];
-	bool prefixed, near;
 
 	snprintf(text, sizeof(text), "%.*s", (int)len, candidate);
-	prefixed = wordlen && !strncmp(text, search->word, wordlen);
-	near = prefixed || distance(search->word, text) <= 2 || (wordlen > 2 && strstr(text, search->word));
-	for (size_t i = 0; i < search->n_near; i++)
-		if (!strcmp(search->near[i], text))
-			return; /* "decap" of two commands is one word */
 	if (!strcmp(text, search->word))
 		strcpy(search->exact, text);
-	if (prefixed && !search->n_prefixed++)
-		strcpy(search->prefixed, text);
-	if (near && search->n_near < NEAR_MAX)
-		strcpy(search->near[search->n_near++], text);
+	if (wordlen && !strncmp(text, search->word, wordlen))
+		list = &search->prefixed;
+	else if (distance(search->word, text) <= 2 || (wordlen > 2 && strstr(text, search->word)))
+		list = &search->near;
+	for (size_t i = 0; list && i < list->n; i++)
+		if (!strcmp(list->text[i], text))
+			return; /* "decap" of two commands is one word */
+	if (list && list->n < NEAR_MAX)
+		strcpy(list->text[list->n++], text);
+}
+
+static char *join(const struct words *words, char *buf, size_t size)
+{
+	*buf = '\0';
+	for (size_t i = 0; i < words->n; i++) {
+		size_t used = strlen(buf);
+
+		snprintf(buf + used, size - used, "%s%s", i ? ", " : "", words->text[i]);
+	}
+	return buf;
 }
 
 static const char *found_word(const struct word_search *search, const char *what,
 			      struct wm_err *err)
 {
-	char near[NEAR_MAX * 34] = "";
+	char list[NEAR_MAX * 34];
 
 	if (*search->exact)
 		return search->exact;
-	if (search->n_prefixed == 1)
-		return search->prefixed;
-	for (size_t i = 0; i < search->n_near; i++) {
-		size_t used = strlen(near);
-
-		snprintf(near + used, sizeof(near) - used, "%s%s", i ? ", " : "", search->near[i]);
-	}
-	if (search->n_prefixed)
-		wm_err__set(err, -EINVAL, "%s '%s' is ambiguous: %s", what, search->word, near);
-	else if (*near)
-		wm_err__set(err, -EINVAL, "no %s '%s'; near: %s", what, search->word, near);
+	if (search->prefixed.n == 1)
+		return search->prefixed.text[0];
+	if (search->prefixed.n)
+		wm_err__set(err, -EINVAL, "%s '%s' is ambiguous: %s", what, search->word,
+			    join(&search->prefixed, list, sizeof(list)));
+	else if (search->near.n)
+		wm_err__set(err, -EINVAL, "no %s '%s'; near: %s", what, search->word,
+			    join(&search->near, list, sizeof(list)));
 	else
-		wm_err__set(err, -EINVAL, "no %s '%s'; see %s help", what, search->word, cli_name);
+		wm_err__set(err, -EINVAL, "no %s '%s'", what, search->word);
 	return NULL;
 }
 
@@ -115,6 +126,18 @@ static bool begins(const struct command *command, const char *first)
 	size_t len = first_word(command->name);
 
 	return strlen(first) == len && !memcmp(command->name, first, len);
+}
+
+/* "decap" alone, or with a word that is like none of its second words. */
+static void explain_seconds(const char *first, const char *word, struct wm_err *err)
+{
+	size_t used = snprintf(err->text, sizeof(err->text), word ? "no %s '%s'; there are:" : "%s what:",
+			       first, word);
+
+	for (const struct command *c = commands; c->name; c++)
+		if (begins(c, first) && used < sizeof(err->text))
+			used += snprintf(err->text + used, sizeof(err->text) - used, " %s",
+					 c->name + first_word(c->name) + 1);
 }
 
 /* `first` is one word of the table; the commands that begin with it have a
@@ -133,7 +156,9 @@ static const struct command *find_second(const char *first, const char *const *w
 			return c;
 		consider(&search, c->name + first_word(c->name) + 1, 31);
 	}
-	second = found_word(&search, first, err);
+	second = n > 1 ? found_word(&search, first, err) : NULL;
+	if (!second && !search.prefixed.n && !search.near.n)
+		explain_seconds(first, n > 1 ? word[1] : NULL, err);
 	*words = 2;
 	for (const struct command *c = commands; second && c->name; c++)
 		if (begins(c, first) && !strcmp(c->name + first_word(c->name) + 1, second))
@@ -141,32 +166,16 @@ static const struct command *find_second(const char *first, const char *const *w
 	return NULL;
 }
 
-static void list_seconds(const char *first, struct wm_err *err)
-{
-	size_t used = snprintf(err->text, sizeof(err->text), "%s what?", first);
-
-	for (const struct command *c = commands; c->name; c++)
-		if (begins(c, first) && used < sizeof(err->text))
-			used += snprintf(err->text + used, sizeof(err->text) - used, " %s",
-					 c->name + first_word(c->name) + 1);
-}
-
 const struct command *args__find(const char *const *word, size_t n, size_t *words,
 				 struct wm_err *err)
 {
 	struct word_search search = { .word = word[0] };
-	const struct command *command;
 	const char *first;
 
 	for (const struct command *c = commands; c->name; c++)
 		consider(&search, c->name, first_word(c->name));
 	first = found_word(&search, "command", err);
-	if (!first)
-		return NULL;
-	command = find_second(first, word, n, words, err);
-	if (!command && n < 2)
-		list_seconds(first, err);
-	return command;
+	return first ? find_second(first, word, n, words, err) : NULL;
 }
 
 /* --- what arguments may be --- */

@@ -208,7 +208,7 @@ const struct command commands[] = {
 			{ "mac", 0, "MAC", KIND_MAC, NULL, NULL, true,
 			  "the balancer's address: frames for it pass through the NIC" },
 			{ "pin", 0, "DIR", KIND_DIRECTORY, NULL, NULL, true,
-			  "directory on a bpffs that is the NIC (offload.sim-pin of the configuration)" },
+			  "directory on a bpffs that is the NIC (offload: sim: pin: of the configuration)" },
 			{ "capacity", 0, "N", KIND_COUNT, NULL, NULL, false, "rules that it holds" },
 			{ "mark-bits", 0, "N", KIND_COUNT, NULL, NULL, false, "width of its marks, 1 to 32" },
 		},

@@ -116,6 +116,8 @@ static void print_options(FILE *file, const struct option_desc *options, size_t 
 		if (!memory)
 			return;
 		help__option_name(memory, &options[i]);
+		if (options[i].required)
+			fputs(" (required)", memory);
 		fclose(memory);
 		print_entry(file, name, options[i].help);
 		free(name);
@@ -180,6 +182,8 @@ static bool print_group(FILE *file, const char *first)
 	for (const struct command *c = commands; c->name; c++) {
 		if (strncmp(c->name, first, len) || c->name[len] != ' ')
 			continue;
+		if (!any)
+			fprintf(file, "Commands:\n");
 		any = true;
 		print_entry(file, c->name, c->help);
 	}

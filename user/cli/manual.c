@@ -9,6 +9,10 @@
 #include <string.h>
 #include <waymark/ctl.h>
 
+/* Of the last change to what the page says; not of the build, which must give
+ * the same page twice. */
+static const char date[] = "November 22, 2026";
+
 /* Text as running text: escapes, and a line for each sentence is not needed. */
 static void print_text(FILE *file, const char *text)
 {
@@ -30,9 +34,12 @@ static void print_text(FILE *file, const char *text)
 	fputc('\n', file);
 }
 
-/* Text as one argument of a macro: a word of two letters may be a macro's name
- * (At, In, No, St), a lone punctuation mark has a meaning of its own. */
-static void print_word(FILE *file, const char *text)
+/*
+ * Text as arguments of a macro, one if `blank` is "\\ ". A word of two letters may
+ * be a macro's name (At, In, No, St) and a lone punctuation mark has a meaning
+ * of its own, hence the zero-width \& in front.
+ */
+static void print_words(FILE *file, const char *text, const char *blank)
 {
 	fputs("\\&", file);
 	for (; *text; text++) {
@@ -41,10 +48,15 @@ static void print_word(FILE *file, const char *text)
 		else if (*text == '-')
 			fputs("\\-", file);
 		else if (*text == ' ')
-			fputs("\\ ", file);
+			fputs(blank, file);
 		else
 			fputc(*text, file);
 	}
+}
+
+static void print_word(FILE *file, const char *text)
+{
+	print_words(file, text, "\\ ");
 }
 
 static void print_option(FILE *file, const struct option_desc *option)
@@ -58,7 +70,7 @@ static void print_option(FILE *file, const struct option_desc *option)
 		fputs(" Ar ", file);
 		print_word(file, option->value);
 	}
-	fputc('\n', file);
+	fputs(option->required ? " No (required)\n" : "\n", file);
 	print_text(file, option->help);
 }
 
@@ -80,22 +92,27 @@ static void print_key(void *arg, const char *key, const struct column *column)
 	print_text(file, column->text);
 }
 
-/* What all promise of an array of rows: its objects. */
-static void print_keys(FILE *file, const struct command *command, const char *request,
-		       const struct view *view)
+static void print_keys(FILE *file, const struct view *view)
 {
-	fputs(".It Cm ", file);
-	print_word(file, command->name);
-	if (view == command->view_bare)
-		fputs(" No (without arguments)", file);
-	fputc('\n', file);
-	if (request)
-		fprintf(file, "(the daemon\\(aqs\n.Li %s )\n", request);
 	if (view->list && !*view->list)
 		fputs("An array of objects:\n", file);
 	fputs(".Bl -tag -width Ds -compact\n", file);
 	help__each_key(view, print_key, file);
 	fputs(".El\n", file);
+}
+
+/* Neighbours that answer alike (decap attach and detach) have one entry. */
+static const struct command *print_entry(FILE *file, const struct command *c)
+{
+	fputs(".It Cm ", file);
+	print_word(file, c->name);
+	for (; c[1].name && c[1].view == c->view; c++) {
+		fputs(" , Cm ", file);
+		print_word(file, c[1].name);
+	}
+	fputc('\n', file);
+	print_keys(file, c->view);
+	return c;
 }
 
 static void print_all_keys(FILE *file)
@@ -107,9 +124,11 @@ static void print_all_keys(FILE *file)
 	      "A key whose value is unknown is null or absent.\n"
 	      ".Bl -tag -width Ds\n", file);
 	for (const struct command *c = commands; c->name; c++) {
-		if (c->view_bare)
-			print_keys(file, c, c->request_bare, c->view_bare);
-		print_keys(file, c, c->request, c->view);
+		if (c->view_bare) {
+			fprintf(file, ".It Cm %s No (without arguments)\n", c->name);
+			print_keys(file, c->view_bare);
+		}
+		c = print_entry(file, c);
 	}
 	fputs(".El\n", file);
 }
@@ -119,7 +138,9 @@ static void print_command(FILE *file, const struct command *command)
 	fputs(".It Cm ", file);
 	print_word(file, command->name);
 	for (const struct argument *a = command->arguments; a->name; a++) {
-		fputs(a->optional ? " Op Ar " : " Ar ", file);
+		bool opens = a->optional && (!command->all_or_none || a == command->arguments);
+
+		fputs(opens ? " Op Ar " : " Ar ", file);
 		print_word(file, a->name);
 	}
 	fputc('\n', file);
@@ -136,8 +157,8 @@ static void print_command(FILE *file, const struct command *command)
 static void print_head(FILE *file)
 {
 	fprintf(file, ".\\\" Printed by `%s help --man`.\n", cli_name);
-	fprintf(file, ".Dd %s\n.Dt WAYMARK 8\n.Os\n.Sh NAME\n.Nm %s\n.Nd %s\n", "$Mdocdate$",
-		cli_name, cli_summary);
+	fprintf(file, ".Dd %s\n.Dt WAYMARK 8\n.Os %s %s\n.Sh NAME\n.Nm %s\n.Nd %s\n", date, cli_name,
+		WM_VERSION, cli_name, cli_summary);
 	fputs(".Sh SYNOPSIS\n.Nm\n.Op Ar options\n.Op Ar command Op Ar arguments\n"
 	      ".Sh DESCRIPTION\n", file);
 	print_text(file,
@@ -178,7 +199,7 @@ static void print_examples(FILE *file)
 		fprintf(file, "%c", toupper((unsigned char)c->help[0]));
 		print_text(file, c->help + 1);
 		fputs(".Dl ", file);
-		print_word(file, c->example);
+		print_words(file, c->example, " \\&");
 		fputs("\n.Pp\n", file);
 	}
 	fputs("In a script, the number of rules:\n"

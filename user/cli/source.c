@@ -3,12 +3,14 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "addr.h"
 #include "ctl.h"
 #include "offline.h"
+#include "service.h"
 
 struct source {
 	struct wm_client *daemon; /* one of the two */
@@ -55,31 +57,23 @@ int source__call(struct source *source, const json_t *request, json_t **data, st
 
 /* --- vips by address --- */
 
-struct service {
-	struct wm_addr address;
-	int port;  /* host order */
-	int proto; /* 0: any */
+/* "ADDR:PORT/PROTO", or "ADDR:PORT" of either protocol. */
+struct wanted {
+	struct wm_service service;
+	bool any_protocol;
 };
 
-/* "ADDR:PORT" or "ADDR:PORT/PROTO", PORT may be "*" */
-static int parse_service(const char *text, struct service *service)
+static int parse_wanted(const char *text, struct wanted *wanted)
 {
-	const char *slash = strrchr(text, '/');
-	size_t len = slash ? (size_t)(slash - text) : strlen(text);
-	char endpoint[WM_ENDPOINT_TEXT];
-	__be16 port;
+	char with_protocol[WM_SERVICE_TEXT + 2];
 
-	service->proto = slash ? wm_proto__parse(slash + 1) : 0;
-	if (service->proto < 0 || !len || len >= sizeof(endpoint))
+	wanted->any_protocol = !strchr(text, '/');
+	if (!wanted->any_protocol)
+		return wm_service__parse(text, &wanted->service);
+	if (strlen(text) >= WM_SERVICE_TEXT - 4)
 		return -EINVAL;
-	memcpy(endpoint, text, len);
-	endpoint[len] = '\0';
-	if (endpoint[len - 1] == '*')
-		endpoint[len - 1] = '0';
-	if (wm_endpoint__parse(endpoint, &service->address, &port))
-		return -EINVAL;
-	service->port = ntohs(port);
-	return 0;
+	sprintf(with_protocol, "%s/tcp", text);
+	return wm_service__parse(with_protocol, &wanted->service);
 }
 
 static const char *text_at(const json_t *object, const char *key)
@@ -87,18 +81,20 @@ static const char *text_at(const json_t *object, const char *key)
 	return json_string_value(json_object_get(object, key)) ?: "";
 }
 
-static bool serves(const json_t *vip, const struct service *service)
+static bool serves(const json_t *vip, const struct wanted *wanted)
 {
+	json_int_t port = json_integer_value(json_object_get(vip, "port"));
 	struct wm_addr address;
 
 	return !wm_addr__parse(text_at(vip, "address"), &address) &&
-	       wm_addr__equal(&address, &service->address) &&
-	       json_integer_value(json_object_get(vip, "port")) == service->port &&
-	       (!service->proto || wm_proto__parse(text_at(vip, "protocol")) == service->proto);
+	       wm_addr__equal(&address, &wanted->service.address) &&
+	       port == ntohs(wanted->service.port) &&
+	       (wanted->any_protocol ||
+		wm_proto__parse(text_at(vip, "protocol")) == wanted->service.proto);
 }
 
 /* *name: the vip's, or `text` where nothing fits: the answer will say so. */
-static int choose_vip(const json_t *vips, const char *text, const struct service *service,
+static int choose_vip(const json_t *vips, const char *text, const struct wanted *wanted,
 		      json_t **name, struct wm_err *err)
 {
 	const char *found = NULL;
@@ -107,9 +103,9 @@ static int choose_vip(const json_t *vips, const char *text, const struct service
 
 	json_array_foreach(vips, i, vip)
 		if (!strcmp(text_at(vip, "name"), text))
-			service = NULL; /* a vip without a name of its own is called so */
+			wanted = NULL; /* a vip without a name of its own is called so */
 	json_array_foreach(vips, i, vip) {
-		if (!service || !serves(vip, service))
+		if (!wanted || !serves(vip, wanted))
 			continue;
 		if (found)
 			return wm_err__set(err, -EINVAL, "%s is both %s and %s: add /tcp or /udp", text,
@@ -123,17 +119,17 @@ static int choose_vip(const json_t *vips, const char *text, const struct service
 static int vip_name(struct source *source, const char *text, json_t **name, struct wm_err *err)
 {
 	json_t *request, *vips = NULL;
-	struct service service;
+	struct wanted wanted;
 	int ret;
 
-	if (parse_service(text, &service)) {
+	if (parse_wanted(text, &wanted)) {
 		*name = json_string(text);
 		return *name ? 0 : wm_err__set(err, -EINVAL, "a vip's name must be UTF-8 text");
 	}
 	request = json_pack("{s:s}", "command", "vip");
 	ret = request ? source__call(source, request, &vips, err) : -ENOMEM;
 	if (!ret)
-		ret = choose_vip(vips, text, &service, name, err);
+		ret = choose_vip(vips, text, &wanted, name, err);
 	json_decref(vips);
 	json_decref(request);
 	return ret;
