@@ -250,10 +250,9 @@ static void four_encapsulations_are_opened(void **state)
 		{ "4in6", { .inner = 4, .outer = 6 }, WM_DECAP_4IN6 },
 		{ "6in6", { .inner = 6, .outer = 6 }, WM_DECAP_6IN6 },
 		{ "padded frame", { .inner = 4, .outer = 4, .padding = 6 }, WM_DECAP_4IN4 },
-		{ "tos of the outer header", { .inner = 4, .outer = 4, .tos = 0xb8 }, WM_DECAP_4IN4 },
+		{ "tos of the outer header", { 4, 4, .tos = 0xb8 }, WM_DECAP_4IN4 },
 		{ "any address of the prefix", { 4, 4, .src = "172.16.0.1" }, WM_DECAP_4IN4 },
-		{ "outer payload longer than inner", { .inner = 4, .outer = 4, .more = 4, .padding = 4 },
-		  WM_DECAP_4IN4 },
+		{ "outer payload longer than inner", { 4, 4, .more = 4, .padding = 4 }, WM_DECAP_4IN4 },
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
@@ -452,6 +451,11 @@ static void shell(const char *command)
 		fail_msg("%s: status %d", command, status);
 }
 
+static int attach(enum wm_decap_mode mode, enum wm_decap_mode *used, struct wm_err *err)
+{
+	return wm_decap__attach("wmd0", mode, NULL, NULL, used, err);
+}
+
 static void attach_finds_itself_again(void **state)
 {
 	uint64_t counters[WM_DECAP_COUNTERS_USED];
@@ -461,7 +465,7 @@ static void attach_finds_itself_again(void **state)
 	(void)state;
 	assert_int_equal(wm_decap__stats("wmd0", counters, &used, &err), -ENOENT);
 	for (int again = 0; again < 2; again++) {
-		assert_int_equal(wm_decap__attach("wmd0", WM_DECAP_AUTO, NULL, NULL, &used, &err), 0);
+		assert_int_equal(attach(WM_DECAP_AUTO, &used, &err), 0);
 		assert_int_equal(used, WM_DECAP_XDP);
 	}
 	assert_int_equal(wm_decap__stats("wmd0", counters, &used, &err), 0);
@@ -469,7 +473,7 @@ static void attach_finds_itself_again(void **state)
 
 	/* In the other place: then not in the first any more. */
 	for (int again = 0; again < 2; again++)
-		assert_int_equal(wm_decap__attach("wmd0", WM_DECAP_TC, NULL, NULL, &used, &err), 0);
+		assert_int_equal(attach(WM_DECAP_TC, &used, &err), 0);
 	assert_int_equal(wm_decap__stats("wmd0", counters, &used, &err), 0);
 	assert_int_equal(used, WM_DECAP_TC);
 	shell("! ip -d link show wmd0 | grep -q prog/xdp");
@@ -488,9 +492,9 @@ static void foreign_program_stays(void **state)
 	(void)state;
 	/* A program without the map that ours is known by. */
 	shell("ip link set dev wmd0 xdp obj " WM_BUILD "/waymark.bpf.o sec xdp");
-	assert_int_equal(wm_decap__attach("wmd0", WM_DECAP_XDP, NULL, NULL, &used, &err), -EBUSY);
+	assert_int_equal(attach(WM_DECAP_XDP, &used, &err), -EBUSY);
 	assert_non_null(strstr(err.text, "wmd0"));
-	assert_int_equal(wm_decap__attach("wmd0", WM_DECAP_AUTO, NULL, NULL, &used, &err), 0);
+	assert_int_equal(attach(WM_DECAP_AUTO, &used, &err), 0);
 	assert_int_equal(used, WM_DECAP_TC);
 	assert_int_equal(wm_decap__detach("wmd0", &err), 0);
 	shell("ip -d link show wmd0 | grep -q prog/xdp");
@@ -502,7 +506,8 @@ static void unknown_device_is_named(void **state)
 	struct wm_err err = {};
 
 	(void)state;
-	assert_int_equal(wm_decap__attach("nodev0", WM_DECAP_AUTO, NULL, NULL, NULL, &err), -ENODEV);
+	assert_int_equal(wm_decap__attach("nodev0", WM_DECAP_AUTO, NULL, NULL, NULL, &err),
+			 -ENODEV);
 	assert_non_null(strstr(err.text, "nodev0"));
 }
 
