@@ -404,9 +404,11 @@ int wm_softnic__wire(const char *device, struct wm_err *err)
 	ret = find_device(device, &ifindex, err) ?: open_object(&obj, WM_SOFTNIC_PASS, err);
 	if (ret)
 		return ret;
-	bpf_object__for_each_map(map, obj)
-		bpf_map__set_autocreate(map, false); /* it uses none */
-	ret = bpf_object__load(obj);
+	/* It has no use for the rules: let them take no memory. */
+	map = bpf_object__find_map_by_name(obj, WM_SOFTNIC_RULES);
+	ret = map ? bpf_map__set_max_entries(map, 1) : -ENOENT;
+	if (!ret)
+		ret = bpf_object__load(obj);
 	if (!ret)
 		ret = swap(ifindex, bpf_program__fd(bpf_object__find_program_by_name(obj,
 					WM_SOFTNIC_PASS)), -1);

@@ -31,7 +31,15 @@ enum wm_rule_state {
 	WM_RULE_STATES,
 };
 
-enum wm_rule_end { WM_END_IDLE, WM_END_CLOSED, WM_END_DEST_GONE, WM_END_EVICTED, WM_END_STALE, WM_ENDS };
+/* Why a rule ended. */
+enum wm_rule_end {
+	WM_END_IDLE,
+	WM_END_CLOSED,    /* the flow ended, or all rules had to go */
+	WM_END_DEST_GONE,
+	WM_END_EVICTED,   /* for another, or because fewer are allowed now */
+	WM_END_STALE,     /* the NIC's rules were not what they should be */
+	WM_ENDS,
+};
 
 struct wm_rules_stats {
 	uint64_t state[WM_RULE_STATES]; /* rules in each state now */
@@ -50,9 +58,9 @@ struct wm_rules_stats {
  * not taken, or refused, so that whoever counts its packets may count anew.
  */
 struct wm_rules_hooks {
-	void (*active)(void *arg, const struct wm_flow *flow);  /* installed */
-	void (*used)(void *arg, const struct wm_flow *flow);    /* the NIC saw packets since last time */
-	void (*gone)(void *arg, const struct wm_flow *flow);    /* the NIC does not have it (any more) */
+	void (*active)(void *arg, const struct wm_flow *flow); /* installed */
+	void (*used)(void *arg, const struct wm_flow *flow);   /* had packets since last time */
+	void (*gone)(void *arg, const struct wm_flow *flow);   /* not in the NIC (any more) */
 	void *arg;
 };
 
@@ -67,15 +75,17 @@ void wm_rules__configure(struct wm_rules *rules, const struct wm_rules_options *
  * What the NIC holds at start: rules with a mark for which `valid` says yes are
  * taken over as active, the others are deleted. 0 or -errno of listing.
  */
-int wm_rules__reconcile(struct wm_rules *rules, bool (*valid)(void *arg, const struct wm_rule *rule),
-			void *arg, uint64_t now);
+int wm_rules__reconcile(struct wm_rules *rules,
+			bool (*valid)(void *arg, const struct wm_rule *rule), void *arg,
+			uint64_t now);
 
 /*
  * Offers and closes are put into lists; the next tick acts on them, so call it
  * soon after.
  */
 /* A flow proved itself. Offered again with another mark: its rule is replaced. */
-void wm_rules__offer(struct wm_rules *rules, const struct wm_flow *flow, uint32_t mark, uint64_t now);
+void wm_rules__offer(struct wm_rules *rules, const struct wm_flow *flow, uint32_t mark,
+		     uint64_t now);
 /* A flow ended, or must leave the NIC. */
 void wm_rules__close(struct wm_rules *rules, const struct wm_flow *flow, uint64_t now);
 /* Delete every rule with this mark. */
@@ -97,7 +107,8 @@ struct wm_rule_view {
 	struct wm_rule_stats stats;
 	uint64_t since; /* when it came into this state */
 };
-bool wm_rules__find(const struct wm_rules *rules, const struct wm_flow *flow, struct wm_rule_view *out);
+bool wm_rules__find(const struct wm_rules *rules, const struct wm_flow *flow,
+		    struct wm_rule_view *out);
 void wm_rules__each(const struct wm_rules *rules,
 		    bool (*each)(void *arg, const struct wm_rule_view *view), void *arg);
 const char *wm_rule_state__name(enum wm_rule_state state);

@@ -98,7 +98,7 @@ static int map_ctl(struct wm_offload *off, const char *dir, struct wm_err *err)
 		return wm_err__sys(err, -errno, "offload sim: map %s/%s", dir, WM_SOFTNIC_CTL);
 	off->ctl = page;
 	if (off->ctl->version != WM_SOFTNIC_VERSION)
-		return wm_err__set(err, -EPROTO, "offload sim: %s was made by another version", dir);
+		return wm_err__set(err, -EPROTO, "offload sim: %s is of another version", dir);
 	return 0;
 }
 
