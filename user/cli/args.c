@@ -10,7 +10,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <math.h>
-#include <stdarg.h>
+#include <net/if.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -131,8 +131,8 @@ static bool begins(const struct command *command, const char *first)
 /* "decap" alone, or with a word that is like none of its second words. */
 static void explain_seconds(const char *first, const char *word, struct wm_err *err)
 {
-	size_t used = snprintf(err->text, sizeof(err->text), word ? "no %s '%s'; there are:" : "%s what:",
-			       first, word);
+	const char *format = word ? "no %s '%s'; there are:" : "%s what:";
+	size_t used = snprintf(err->text, sizeof(err->text), format, first, word);
 
 	for (const struct command *c = commands; c->name; c++)
 		if (begins(c, first) && used < sizeof(err->text))
@@ -213,7 +213,9 @@ static bool is_device(const char *text)
 {
 	size_t len = strlen(text);
 
-	return len && len < 16 && !strpbrk(text, "/ \t\n") && strcmp(text, ".") && strcmp(text, "..");
+	if (!len || len >= IFNAMSIZ || strpbrk(text, "/ \t\n"))
+		return false;
+	return strcmp(text, ".") && strcmp(text, "..");
 }
 
 static bool is_choice(const char *choices, const char *text)
@@ -237,11 +239,15 @@ const char *args__objection(enum kind kind, const char *choices, const char *tex
 	case KIND_PROTOCOL:
 		return wm_proto__parse(text) < 0 ? "tcp or udp" : NULL;
 	case KIND_ENDPOINT:
-		return is_endpoint(text) ? NULL : "an address and a port, as 10.0.0.3:4711 or [fc00::3]:4711";
+		if (is_endpoint(text))
+			return NULL;
+		return "an address and a port, as 10.0.0.3:4711 or [fc00::3]:4711";
 	case KIND_ADDRESS:
 		return wm_addr__parse(text, &address) ? "an address" : NULL;
 	case KIND_MARK:
-		return is_number(text, 0, UINT32_MAX) ? NULL : "a number below 2^32, as 4099 or 0x1003";
+		if (is_number(text, 0, UINT32_MAX))
+			return NULL;
+		return "a number below 2^32, as 4099 or 0x1003";
 	case KIND_COUNT:
 		return is_number(text, 1, 1000000000) ? NULL : "a number from 1 to 1000000000";
 	case KIND_SECONDS:
@@ -251,7 +257,7 @@ const char *args__objection(enum kind kind, const char *choices, const char *tex
 	case KIND_MAC:
 		return wm_mac__parse(text, mac) ? "a MAC address, as 02:00:00:00:00:01" : NULL;
 	case KIND_CHOICE:
-		return is_choice(choices, text) ? NULL : choices;
+		return choices && is_choice(choices, text) ? NULL : choices;
 	default:
 		return *text ? NULL : "not empty";
 	}
@@ -271,7 +277,9 @@ static void add_options(struct options *all, const struct option_desc *desc, siz
 
 	for (size_t i = 0; i < max && desc[i].name; i++) {
 		all->longs[all->n++] = (struct option){
-			desc[i].name, desc[i].value ? required_argument : no_argument, NULL, code + i,
+			.name = desc[i].name,
+			.has_arg = desc[i].value ? required_argument : no_argument,
+			.val = code + i,
 		};
 		if (!desc[i].letter)
 			continue;
@@ -282,39 +290,21 @@ static void add_options(struct options *all, const struct option_desc *desc, siz
 }
 
 /* Codes are letters when the letter was used. */
-static const struct option_desc *option_of(const struct invocation *in, int code, const char ***value)
+static const struct option_desc *option_of(struct invocation *in, int code, const char ***value)
 {
 	const struct option_desc *own = in->command ? in->command->options : NULL;
 
 	for (int i = 0; global_options[i].name; i++) {
-		*value = &((struct invocation *)in)->global[i];
+		*value = &in->global[i];
 		if (code == GLOBAL_CODE + i || code == global_options[i].letter)
 			return &global_options[i];
 	}
 	for (int i = 0; own && i < OPTIONS_MAX && own[i].name; i++) {
-		*value = &((struct invocation *)in)->option[i];
+		*value = &in->option[i];
 		if (code == OPTION_CODE + i || code == own[i].letter)
 			return &own[i];
 	}
 	return NULL;
-}
-
-static int usage(const struct invocation *in, const char *fmt, ...)
-	__attribute__((format(printf, 2, 3)));
-
-static int usage(const struct invocation *in, const char *fmt, ...)
-{
-	char text[512];
-	va_list args;
-
-	va_start(args, fmt);
-	vsnprintf(text, sizeof(text), fmt, args);
-	va_end(args);
-	fprintf(stderr, "%s: %s%s%s", cli_name, in->command ? in->command->name : "",
-		in->command ? ": " : "", text);
-	fprintf(stderr, " (see %s help%s%s)\n", cli_name, in->command ? " " : "",
-		in->command ? in->command->name : "");
-	return WM_EXIT_USAGE;
 }
 
 static int take_option(struct invocation *in, int code, const char *word)
@@ -323,14 +313,14 @@ static int take_option(struct invocation *in, int code, const char *word)
 	const char **value, *wanted;
 
 	if (code == '?')
-		return usage(in, "unknown or ambiguous option '%s'", word);
+		return invocation__usage(in, "unknown or ambiguous option '%s'", word);
 	if (code == ':')
-		return usage(in, "option '%s' wants a value", word);
+		return invocation__usage(in, "option '%s' wants a value", word);
 	desc = option_of(in, code, &value);
 	*value = desc->value ? optarg : "";
 	wanted = desc->value ? args__objection(desc->kind, desc->choices, optarg) : NULL;
 	if (wanted)
-		return usage(in, "--%s '%s': wants %s", desc->name, optarg, wanted);
+		return invocation__usage(in, "--%s '%s': wants %s", desc->name, optarg, wanted);
 	return 0;
 }
 
@@ -341,7 +331,7 @@ static int take_options(struct invocation *in, int argc, char **argv, const char
 	int code, ret;
 
 	strcpy(all.shorts, mode);
-	add_options(&all, global_options, ALL_OPTIONS_MAX, GLOBAL_CODE);
+	add_options(&all, global_options, GLOBAL_OPTIONS_MAX, GLOBAL_CODE);
 	if (in->command)
 		add_options(&all, in->command->options, OPTIONS_MAX, OPTION_CODE);
 	optind = 0; /* start anew, with a new order */
@@ -363,12 +353,14 @@ static int count_arguments(const struct invocation *in, int n)
 
 	for (; command->arguments[all].name; all++)
 		required += !command->arguments[all].optional;
+	if (n > all && !all)
+		return invocation__usage(in, "takes no argument");
 	if (n > all)
-		return all ? usage(in, "too many arguments: wants %d", all) : usage(in, "takes no argument");
+		return invocation__usage(in, "too many arguments: wants %d", all);
 	if (n < required)
-		return usage(in, "%s is missing", command->arguments[n].name);
+		return invocation__usage(in, "%s is missing", command->arguments[n].name);
 	if (command->all_or_none && n > required && n < all)
-		return usage(in, "%s is missing", command->arguments[n].name);
+		return invocation__usage(in, "%s is missing", command->arguments[n].name);
 	return 0;
 }
 
@@ -381,7 +373,8 @@ static int take_arguments(struct invocation *in, int n, char **argv)
 		const char *wanted = args__objection(argument->kind, NULL, argv[i]);
 
 		if (wanted)
-			ret = usage(in, "%s '%s': wants %s", argument->name, argv[i], wanted);
+			ret = invocation__usage(in, "%s '%s': wants %s", argument->name, argv[i],
+						wanted);
 		in->argument[in->n_arguments++] = argv[i];
 	}
 	return ret;
@@ -393,7 +386,8 @@ static int check_required(const struct invocation *in)
 
 	for (int i = 0; i < OPTIONS_MAX && own[i].name; i++)
 		if (own[i].required && !in->option[i])
-			return usage(in, "--%s %s is missing", own[i].name, own[i].value);
+			return invocation__usage(in, "--%s %s is missing", own[i].name,
+						 own[i].value);
 	return 0;
 }
 
@@ -423,7 +417,7 @@ static int take_globals(struct invocation *in)
 		.columns = invocation__option(in, "columns"),
 	};
 	if (in->out.columns && view__check_columns(invocation__view(in), in->out.columns, &err))
-		return usage(in, "--columns: %s", err.text);
+		return invocation__usage(in, "--columns: %s", err.text);
 	return 0;
 }
 
@@ -458,7 +452,7 @@ int args__parse(int argc, char **argv, struct invocation *in)
 	argc -= optind;
 	in->command = argc ? args__find((const char *const *)argv, argc, &words, &err) : commands;
 	if (!in->command)
-		return usage(in, "%s", err.text);
+		return invocation__usage(in, "%s", err.text);
 	/* getopt wants a name in front: the command's last word, or ours */
 	argv += (int)words - 1;
 	argc -= (int)words - 1;

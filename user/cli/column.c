@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "column.h"
 
-#include <inttypes.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -62,19 +60,19 @@ static char *format_bytes(double value)
 /* The two largest units: nobody reads the minutes of a fortnight. */
 static char *format_duration(double seconds)
 {
-	uint64_t s = seconds < 0 ? 0 : seconds;
+	unsigned long long s = seconds < 0 ? 0 : seconds;
 	char text[48];
 
 	if (seconds < 10)
 		snprintf(text, sizeof(text), "%.1f s", seconds);
 	else if (s < 60)
-		snprintf(text, sizeof(text), "%" PRIu64 " s", s);
+		snprintf(text, sizeof(text), "%llu s", s);
 	else if (s < 3600)
-		snprintf(text, sizeof(text), "%" PRIu64 " min %" PRIu64 " s", s / 60, s % 60);
+		snprintf(text, sizeof(text), "%llu min %llu s", s / 60, s % 60);
 	else if (s < 86400)
-		snprintf(text, sizeof(text), "%" PRIu64 " h %" PRIu64 " min", s / 3600, s / 60 % 60);
+		snprintf(text, sizeof(text), "%llu h %llu min", s / 3600, s / 60 % 60);
 	else
-		snprintf(text, sizeof(text), "%" PRIu64 " d %" PRIu64 " h", s / 86400, s / 3600 % 24);
+		snprintf(text, sizeof(text), "%llu d %llu h", s / 86400, s / 3600 % 24);
 	return strdup(text);
 }
 

@@ -25,7 +25,6 @@ struct column {
 	const char *key;   /* path in the object, a dot between levels; NULL ends an array */
 	const char *title; /* heading; NULL: not shown in tables */
 	enum column_format format;
-	double width;      /* hint for the table: characters, or a share of the line below 1 */
 	const char *text;  /* what the key says, for the manual */
 };
 

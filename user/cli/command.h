@@ -34,7 +34,7 @@ enum kind {
 	KIND_COMMAND,
 };
 
-enum { ARGUMENTS_MAX = 3, OPTIONS_MAX = 8 };
+enum { ARGUMENTS_MAX = 3, OPTIONS_MAX = 8, GLOBAL_OPTIONS_MAX = 16 };
 
 struct argument {
 	const char *name; /* as the help shows it; NULL ends an array */
@@ -82,8 +82,9 @@ struct invocation {
 	const struct command *command;
 	const char *argument[ARGUMENTS_MAX];
 	size_t n_arguments;
-	const char *global[16];           /* values of global_options, "" for a flag; NULL: not given */
-	const char *option[OPTIONS_MAX];  /* the same of the command's own */
+	/* Values of the options, "" for a flag; NULL: not given. */
+	const char *global[GLOBAL_OPTIONS_MAX];
+	const char *option[OPTIONS_MAX];
 	const char *socket;
 	int timeout_ms;
 	struct output out;
@@ -97,6 +98,10 @@ const char *invocation__option(const struct invocation *in, const char *name);
 
 /* Value of an option that is a number; 0: not given. */
 unsigned int invocation__number(const struct invocation *in, const char *name);
+
+/* Say what is wrong with the command line; returns its exit code. */
+int invocation__usage(const struct invocation *in, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
 
 /* Say what went wrong on standard error; returns `code`. */
 int invocation__fail(const struct invocation *in, int code, const char *text);

@@ -18,22 +18,23 @@ const char cli_summary[] = "ask and steer the waymark load balancer";
 	}
 
 #define CONFIG_OPTION \
-	{ "config", 'c', "FILE", KIND_FILE, NULL, NULL, false, \
-	  "answer from this configuration alone: no daemon, no root" }
+	{ .name = "config", .letter = 'c', .value = "FILE", .kind = KIND_FILE, \
+	  .help = "answer from this configuration alone: no daemon, no root" }
 
 const struct option_desc global_options[] = {
-	{ "json", 'j', NULL, KIND_NONE, NULL, NULL, false, "print the answer as JSON; keys are stable" },
-	{ "raw", 'r', NULL, KIND_NONE, NULL, NULL, false,
-	  "for scripts: plain numbers, no alignment; \"key value\" lines; JSON on one line" },
-	{ "no-headings", 0, NULL, KIND_NONE, NULL, NULL, false, "leave out the headings of tables" },
-	{ "columns", 'o', "KEYS", KIND_COLUMNS, NULL, NULL, false,
-	  "show these columns, by JSON key, separated by commas" },
-	{ "socket", 's', "PATH", KIND_FILE, NULL, NULL, false,
-	  "control socket of the daemon (also: WAYMARK_SOCKET)" },
-	{ "timeout", 't', "SECONDS", KIND_SECONDS, NULL, NULL, false,
-	  "how long to wait for an answer (default 5)" },
-	{ "help", 'h', NULL, KIND_NONE, NULL, NULL, false, "help on the command" },
-	{ "version", 'V', NULL, KIND_NONE, NULL, NULL, false, "print the version" },
+	{ .name = "json", .letter = 'j', .help = "print the answer as JSON; keys are stable" },
+	{ .name = "raw", .letter = 'r',
+	  .help = "for scripts: plain numbers, no alignment; \"key value\" lines; JSON on one "
+		  "line" },
+	{ .name = "no-headings", .help = "leave out the headings of tables" },
+	{ .name = "columns", .letter = 'o', .value = "KEYS", .kind = KIND_COLUMNS,
+	  .help = "show these columns, by JSON key, separated by commas" },
+	{ .name = "socket", .letter = 's', .value = "PATH", .kind = KIND_FILE,
+	  .help = "control socket of the daemon (also: WAYMARK_SOCKET)" },
+	{ .name = "timeout", .letter = 't', .value = "SECONDS", .kind = KIND_SECONDS,
+	  .help = "how long to wait for an answer (default 5)" },
+	{ .name = "help", .letter = 'h', .help = "help on the command" },
+	{ .name = "version", .letter = 'V', .help = "print the version" },
 	{ .name = NULL },
 };
 
@@ -41,8 +42,8 @@ const struct command commands[] = {
 	{
 		.name = "status",
 		.help = "how the balancer is doing (the default)",
-		.text = "Shows the daemon, where its program runs, how much is configured, how many "
-			"packets went to reals, and which part of them by mark.",
+		.text = "Shows the daemon, where its program runs, how much is configured, how "
+			"many packets went to reals, and which part of them by mark.",
 		.example = "waymark status",
 		.request = "status",
 		.view = &view_status,
@@ -51,8 +52,8 @@ const struct command commands[] = {
 	{
 		.name = "vip",
 		.help = "the virtual services with their traffic",
-		.text = "One line a vip: address, port, protocol, number of reals, and counters since "
-			"its destinations exist.",
+		.text = "One line a vip: address, port, protocol, number of reals, and counters "
+			"since its destinations exist.",
 		.example = "waymark vip --columns name,packets,marked",
 		.request = "vip",
 		.view = &view_vip,
@@ -71,9 +72,9 @@ const struct command commands[] = {
 	{
 		.name = "dest",
 		.help = "the destinations: ids, marks and generations",
-		.text = "A destination is a vip and one of its reals; its id and generation make up the "
-			"mark. One that left the configuration is retiring until no rule and no "
-			"flow names it any more.",
+		.text = "A destination is a vip and one of its reals; its id and generation "
+			"make up the mark. One that left the configuration is retiring until no "
+			"rule and no flow names it any more.",
 		.example = "waymark dest",
 		.request = "dest",
 		.view = &view_dest,
@@ -84,12 +85,12 @@ const struct command commands[] = {
 		.arguments = FLOW_ARGUMENTS(true),
 		.all_or_none = true,
 		.options = {
-			{ "max", 'm', "N", KIND_COUNT, NULL, "max", false,
-			  "list at most so many flows (default 1000)" },
+			{ .name = "max", .letter = 'm', .value = "N", .kind = KIND_COUNT,
+			  .key = "max", .help = "list at most so many flows (default 1000)" },
 		},
 		.help = "the flows that have a rule, or all that is known of one flow",
-		.text = "Without arguments: the flows that the daemon has a rule for. With a flow: its "
-			"entry in the flow table and its rule.",
+		.text = "Without arguments: the flows that the daemon has a rule for. With a "
+			"flow: its entry in the flow table and its rule.",
 		.example = "waymark flow tcp 10.200.0.2:40000 10.200.1.1:80",
 		.request = "flow",
 		.view = &view_flow,
@@ -101,8 +102,8 @@ const struct command commands[] = {
 		.name = "mark",
 		.arguments = { { "MARK", KIND_MARK, false, "mark" } },
 		.help = "what a mark means",
-		.text = "Takes a mark apart (decimal, or hexadecimal with 0x) and says what the data "
-			"plane would do with it.",
+		.text = "Takes a mark apart (decimal, or hexadecimal with 0x) and says what the "
+			"data plane would do with it.",
 		.example = "waymark mark 0x1003",
 		.request = "mark",
 		.view = &view_mark,
@@ -111,16 +112,16 @@ const struct command commands[] = {
 	{
 		.name = "stats",
 		.options = {
-			{ "all", 'a', NULL, KIND_NONE, NULL, NULL, false, "show counters that are 0 too" },
-			{ "watch", 'w', "SECONDS", KIND_SECONDS, NULL, NULL, false,
-			  "repeat every so many seconds, with rates, until interrupted" },
-			{ "count", 'n', "N", KIND_COUNT, NULL, NULL, false,
-			  "with --watch: stop after so many tables" },
+			{ .name = "all", .letter = 'a', .help = "show counters that are 0 too" },
+			{ .name = "watch", .letter = 'w', .value = "SECONDS", .kind = KIND_SECONDS,
+			  .help = "repeat every so many seconds, with rates, until interrupted" },
+			{ .name = "count", .letter = 'n', .value = "N", .kind = KIND_COUNT,
+			  .help = "with --watch: stop after so many tables" },
 		},
 		.help = "the counters and what they count",
-		.text = "The counters tx_, pass_ and drop_ add up to all packets that the program saw; "
-			"each of the others says more about some of them.\n\n"
-			"With --watch and --json each answer is one line.",
+		.text = "The counters tx_, pass_ and drop_ add up to all packets that the "
+			"program saw; each of the others says more about some of them.\n\nWith "
+			"--watch and --json each answer is one line.",
 		.example = "waymark stats --watch 1",
 		.request = "stats",
 		.view = &view_stats,
@@ -129,9 +130,9 @@ const struct command commands[] = {
 	{
 		.name = "reload",
 		.help = "read the configuration again",
-		.text = "The daemon reads its configuration file and changes what differs; flows that the "
-			"change does not concern go on undisturbed. A file with an error changes "
-			"nothing.",
+		.text = "The daemon reads its configuration file and changes what differs; "
+			"flows that the change does not concern go on undisturbed. A file with "
+			"an error changes nothing.",
 		.example = "waymarkd -n -c /etc/waymark/waymark.yaml && waymark reload",
 		.request = "reload",
 		.view = &view_reload,
@@ -143,7 +144,8 @@ const struct command commands[] = {
 		.options = { CONFIG_OPTION },
 		.help = "the ring of a vip: slot and real",
 		.text = "One line for each of the 65537 slots. A new flow's hash names the slot.",
-		.example = "waymark ring web -c waymark.yaml --raw --no-headings | cut -d' ' -f2 | sort | uniq -c",
+		.example = "waymark ring web -c waymark.yaml --raw --no-headings | cut -d' ' "
+			"-f2 | sort | uniq -c",
 		.request = "ring",
 		.view = &view_ring,
 		.run = fetch__ring,
@@ -153,8 +155,8 @@ const struct command commands[] = {
 		.arguments = FLOW_ARGUMENTS(false),
 		.options = { CONFIG_OPTION },
 		.help = "where a packet goes: vip, slot, real, outer source",
-		.text = "Answers what the ring says of a flow's first packet and, when asked from the "
-			"daemon, what the flow table says instead.",
+		.text = "Answers what the ring says of a flow's first packet and, when asked "
+			"from the daemon, what the flow table says instead.",
 		.example = "waymark where tcp 10.200.0.2:40000 10.200.1.1:80 -c waymark.yaml",
 		.request = "where",
 		.view = &view_where,
@@ -164,16 +166,20 @@ const struct command commands[] = {
 		.name = "decap attach",
 		.arguments = { { "DEV", KIND_DEVICE, false, NULL } },
 		.options = {
-			{ "mode", 0, "MODE", KIND_CHOICE, "auto xdp tc", NULL, false,
-			  "where the program goes: xdp, tc, or auto (default): xdp if the driver can" },
-			{ "source4", 0, "ADDR", KIND_ADDRESS, NULL, NULL, false,
-			  "outer IPv4 sources to believe: its upper 16 bits (default 172.16.0.0)" },
-			{ "source6", 0, "ADDR", KIND_ADDRESS, NULL, NULL, false,
-			  "outer IPv6 sources to believe: its upper 96 bits (default 100::)" },
+			{ .name = "mode", .value = "MODE", .kind = KIND_CHOICE,
+			  .choices = "auto xdp tc",
+			  .help = "where the program goes: xdp, tc, or auto (default): xdp if "
+				  "the driver can" },
+			{ .name = "source4", .value = "ADDR", .kind = KIND_ADDRESS,
+			  .help = "outer IPv4 sources to believe: its upper 16 bits (default "
+				  "172.16.0.0)" },
+			{ .name = "source6", .value = "ADDR", .kind = KIND_ADDRESS,
+			  .help = "outer IPv6 sources to believe: its upper 96 bits (default "
+				  "100::)" },
 		},
 		.help = "on a real: take the balancer's header off incoming packets",
-		.text = "Run this on a real, as root. The device needs no tunnel interface then; the "
-			"vip's address must be on the real (on lo, say).",
+		.text = "Run this on a real, as root. The device needs no tunnel interface "
+			"then; the vip's address must be on the real (on lo, say).",
 		.example = "waymark decap attach eth0",
 		.view = &view_decap,
 		.run = device__decap_attach,
@@ -191,10 +197,11 @@ const struct command commands[] = {
 		.name = "decap stats",
 		.arguments = { { "DEV", KIND_DEVICE, false, NULL } },
 		.options = {
-			{ "all", 'a', NULL, KIND_NONE, NULL, NULL, false, "show counters that are 0 too" },
+			{ .name = "all", .letter = 'a', .help = "show counters that are 0 too" },
 		},
 		.help = "on a real: what the decapsulation counted",
-		.text = "The counters since it was attached; they add up to all packets that it saw.",
+		.text = "The counters since it was attached; they add up to all packets that it "
+			"saw.",
 		.example = "waymark decap stats eth0",
 		.view = &view_decap_stats,
 		.run = device__decap_stats,
@@ -203,20 +210,24 @@ const struct command commands[] = {
 		.name = "softnic attach",
 		.arguments = { { "PORT", KIND_DEVICE, false, NULL } },
 		.options = {
-			{ "to", 0, "DEV", KIND_DEVICE, NULL, NULL, true,
-			  "device through which the balancer is reached" },
-			{ "mac", 0, "MAC", KIND_MAC, NULL, NULL, true,
-			  "the balancer's address: frames for it pass through the NIC" },
-			{ "pin", 0, "DIR", KIND_DIRECTORY, NULL, NULL, true,
-			  "directory on a bpffs that is the NIC (offload: sim: pin: of the configuration)" },
-			{ "capacity", 0, "N", KIND_COUNT, NULL, NULL, false, "rules that it holds" },
-			{ "mark-bits", 0, "N", KIND_COUNT, NULL, NULL, false, "width of its marks, 1 to 32" },
+			{ .name = "to", .value = "DEV", .kind = KIND_DEVICE, .required = true,
+			  .help = "device through which the balancer is reached" },
+			{ .name = "mac", .value = "MAC", .kind = KIND_MAC, .required = true,
+			  .help = "the balancer's address: frames for it pass through the NIC" },
+			{ .name = "pin", .value = "DIR", .kind = KIND_DIRECTORY, .required = true,
+			  .help = "directory on a bpffs that is the NIC (offload: sim: pin: "
+				  "of the configuration)" },
+			{ .name = "capacity", .value = "N", .kind = KIND_COUNT,
+			  .help = "rules that it holds" },
+			{ .name = "mark-bits", .value = "N", .kind = KIND_COUNT,
+			  .help = "width of its marks, 1 to 32" },
 		},
 		.help = "make a device a port of a software NIC",
-		.text = "The software NIC stands where the wire is: it holds the rules that the backend "
-			"sim installs and puts the mark in front of packets that match one. For "
-			"demonstrations and tests, as root.",
-		.example = "waymark softnic attach wire0 --to lb0 --mac 02:00:00:00:00:01 --pin /sys/fs/bpf/nic",
+		.text = "The software NIC stands where the wire is: it holds the rules that the "
+			"backend sim installs and puts the mark in front of packets that match "
+			"one. For demonstrations and tests, as root.",
+		.example = "waymark softnic attach wire0 --to lb0 --mac 02:00:00:00:00:01 --pin "
+			"/sys/fs/bpf/nic",
 		.view = &view_softnic,
 		.run = device__softnic_attach,
 	},
@@ -224,7 +235,8 @@ const struct command commands[] = {
 		.name = "softnic detach",
 		.arguments = { { "PORT", KIND_DEVICE, false, NULL } },
 		.options = {
-			{ "pin", 0, "DIR", KIND_DIRECTORY, NULL, NULL, true, "directory that is the NIC" },
+			{ .name = "pin", .value = "DIR", .kind = KIND_DIRECTORY, .required = true,
+			  .help = "directory that is the NIC" },
 		},
 		.help = "take a port off a software NIC",
 		.text = "With its last port the NIC and its rules go.",
@@ -236,9 +248,9 @@ const struct command commands[] = {
 		.name = "softnic wire",
 		.arguments = { { "DEV", KIND_DEVICE, false, NULL } },
 		.help = "let a veth device receive what its peer sends from XDP",
-		.text = "Attaches a program that passes everything, unless the device has a program. "
-			"Without one, a veth device can sit on frames that its peer transmits "
-			"from XDP.",
+		.text = "Attaches a program that passes everything, unless the device has a "
+			"program. Without one, a veth device can sit on frames that its peer "
+			"transmits from XDP.",
 		.example = "waymark softnic wire client0",
 		.view = &view_softnic,
 		.run = device__softnic_wire,
@@ -250,9 +262,8 @@ const struct command commands[] = {
 			{ "SUBCOMMAND", KIND_TEXT, true, NULL },
 		},
 		.options = {
-			{ "completion", 0, NULL, KIND_NONE, NULL, NULL, false,
-			  "print the completion script for bash" },
-			{ "man", 0, NULL, KIND_NONE, NULL, NULL, false, "print the manual page (mdoc)" },
+			{ .name = "completion", .help = "print the completion script for bash" },
+			{ .name = "man", .help = "print the manual page (mdoc)" },
 		},
 		.help = "this text, or a command's own",
 		.text = "With --json: all commands, their arguments, options and JSON keys.",

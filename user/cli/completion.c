@@ -17,16 +17,18 @@ static const char body[] =
 	"# What a word may be -> COMPREPLY\n"
 	"_waymark_offer() {\n"
 	"    case $1 in\n"
-	"        @vip) mapfile -t COMPREPLY < <(compgen -W \"$(_waymark_vips)\" -- \"$2\") ;;\n"
+	"        @vip) _waymark_offer \"$(_waymark_vips)\" \"$2\" ;;\n"
 	"        @file) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- \"$2\") ;;\n"
-	"        @directory) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -d -- \"$2\") ;;\n"
-	"        @device) mapfile -t COMPREPLY < <(compgen -W \"$(cd /sys/class/net && echo *)\" -- \"$2\") ;;\n"
+	"        @directory) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -d -- \"$2\")\n"
+	"            ;;\n"
+	"        @device) _waymark_offer \"$(cd /sys/class/net && echo *)\" \"$2\" ;;\n"
 	"        *) mapfile -t COMPREPLY < <(compgen -W \"$1\" -- \"$2\") ;;\n"
 	"    esac\n"
 	"}\n"
 	"\n"
 	"_waymark() {\n"
-	"    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} cword=$COMP_CWORD\n"
+	"    local cword=$COMP_CWORD cur=${COMP_WORDS[COMP_CWORD]}\n"
+	"    local prev=${COMP_WORDS[COMP_CWORD-1]}\n"
 	"    local words=(\"${COMP_WORDS[@]}\") command='' value='' n=0 i\n"
 	"    # A name such as 10.0.0.1:80/tcp is several words to bash.\n"
 	"    if declare -F _get_comp_words_by_ref >/dev/null; then\n"
@@ -60,7 +62,9 @@ static const char body[] =
 	"    else\n"
 	"        _waymark_offer \"$(_waymark_argument \"$command $n\")\" \"$cur\"\n"
 	"    fi\n"
-	"    declare -F __ltrim_colon_completions >/dev/null && __ltrim_colon_completions \"$cur\"\n"
+	"    if declare -F __ltrim_colon_completions >/dev/null; then\n"
+	"        __ltrim_colon_completions \"$cur\"\n"
+	"    fi\n"
 	"    return 0\n"
 	"}\n"
 	"complete -F _waymark waymark\n";
@@ -88,11 +92,14 @@ static const char *offered(enum kind kind, const char *choices)
 	}
 }
 
+static int first_len(const struct command *c)
+{
+	return strcspn(c->name, " ");
+}
+
 static bool same_first(const struct command *a, const struct command *b)
 {
-	size_t len = strcspn(a->name, " ");
-
-	return len == strcspn(b->name, " ") && !memcmp(a->name, b->name, len);
+	return first_len(a) == first_len(b) && !memcmp(a->name, b->name, first_len(a));
 }
 
 static void print_commands(FILE *file)
@@ -102,7 +109,7 @@ static void print_commands(FILE *file)
 	fprintf(file, "_waymark_commands='");
 	for (c = commands; c->name; c++)
 		if (c == commands || !same_first(c - 1, c))
-			fprintf(file, "%s%.*s", c == commands ? "" : " ", (int)strcspn(c->name, " "), c->name);
+			fprintf(file, "%s%.*s", c == commands ? "" : " ", first_len(c), c->name);
 	fprintf(file, "'\n_waymark_global='");
 	for (const struct option_desc *o = global_options; o->name; o++)
 		fprintf(file, "%s--%s", o == global_options ? "" : " ", o->name);
@@ -120,7 +127,7 @@ static void print_seconds(FILE *file)
 		if (!second)
 			continue;
 		if (!same_first(c - 1, c))
-			fprintf(file, "        %.*s) echo '%s", (int)(second - c->name), c->name, second + 1);
+			fprintf(file, "        %.*s) echo '%s", first_len(c), c->name, second + 1);
 		else
 			fprintf(file, " %s", second + 1);
 		if (!c[1].name || !same_first(c, c + 1))
@@ -172,8 +179,9 @@ static void print_arguments(FILE *file)
 		for (int i = 0; i < ARGUMENTS_MAX && c->arguments[i].name; i++) {
 			const char *text = offered(c->arguments[i].kind, NULL);
 
-			if (strcmp(text, "@none"))
-				fprintf(file, "        '%s %d') echo \"%s\" ;;\n", c->name, i, text);
+			if (!strcmp(text, "@none"))
+				continue;
+			fprintf(file, "        '%s %d') echo \"%s\" ;;\n", c->name, i, text);
 		}
 	}
 	fprintf(file, "    esac\n}\n\n");
@@ -181,7 +189,8 @@ static void print_arguments(FILE *file)
 
 void help__completion(FILE *file)
 {
-	fprintf(file, "# shellcheck shell=bash\n# Completion for %s(8); printed by `%s help --completion`.\n\n",
+	fprintf(file, "# shellcheck shell=bash\n"
+		"# Completion for %s(8); printed by `%s help --completion`.\n\n",
 		cli_name, cli_name);
 	print_commands(file);
 	print_seconds(file);

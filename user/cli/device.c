@@ -45,9 +45,7 @@ static int source_of(const struct invocation *in, const char *option, __u8 famil
 	*source = text ? addr : NULL;
 	if (!text || (!wm_addr__parse(text, addr) && addr->family == family))
 		return 0;
-	fprintf(stderr, "%s: decap attach: --%s '%s': wants an IPv%d address\n", cli_name, option,
-		text, family);
-	return WM_EXIT_USAGE;
+	return invocation__usage(in, "--%s '%s': wants an IPv%d address", option, text, family);
 }
 
 int device__decap_attach(struct invocation *in)
@@ -129,7 +127,7 @@ int device__softnic_attach(struct invocation *in)
 	int ret;
 
 	if (mark_bits > 32)
-		return invocation__fail(in, WM_EXIT_USAGE, "softnic attach: --mark-bits: wants 1 to 32");
+		return invocation__usage(in, "--mark-bits: wants 1 to 32");
 	wm_mac__parse(invocation__option(in, "mac"), mac); /* was checked */
 	ret = wm_softnic__attach(in->argument[0], invocation__option(in, "to"), mac,
 				 invocation__number(in, "capacity"), mark_bits,

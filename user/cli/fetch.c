@@ -43,7 +43,7 @@ int fetch__flow(struct invocation *in)
 	int ret;
 
 	if (in->n_arguments && invocation__option(in, "max"))
-		return invocation__fail(in, WM_EXIT_USAGE, "flow: --max goes with the list of flows");
+		return invocation__usage(in, "--max goes with the list of flows");
 	ret = ask(in, &data);
 	if (!ret)
 		ret = invocation__show(in, invocation__view(in), data);
@@ -108,7 +108,7 @@ int fetch__stats(struct invocation *in)
 	int ret;
 
 	if (invocation__option(in, "count") && !invocation__option(in, "watch"))
-		return invocation__fail(in, WM_EXIT_USAGE, "stats: --count goes with --watch");
+		return invocation__usage(in, "--count goes with --watch");
 	ret = source__open(&source, in, &err) ?: source__request(source, in, &request, &err);
 	if (!ret)
 		ret = stats__show(in, source, request, &err);

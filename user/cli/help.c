@@ -54,8 +54,7 @@ void help__option_name(FILE *file, const struct option_desc *option)
 	fprintf(file, "--%s%s%s", option->name, option->value ? " " : "", option->value ?: "");
 }
 
-void help__each_key(const struct view *view,
-		    void (*each)(void *arg, const char *key, const struct column *column), void *arg)
+void help__each_key(const struct view *view, help_key *each, void *arg)
 {
 	const struct column *c;
 	char key[128];
@@ -128,12 +127,13 @@ static void print_options(FILE *file, const struct option_desc *options, size_t 
 
 static void print_overview(FILE *file)
 {
-	fprintf(file, "%s: %s\n\nUsage: %s [OPTIONS] [COMMAND [ARGUMENTS] [OPTIONS]]\n\nCommands:\n",
+	fprintf(file, "%s: %s\n\nUsage: %s [OPTIONS] [COMMAND [ARGUMENTS] [OPTIONS]]\n\n",
 		cli_name, cli_summary, cli_name);
+	fprintf(file, "Commands:\n");
 	for (const struct command *c = commands; c->name; c++)
 		print_entry(file, c->name, c->help);
 	fprintf(file, "\nOptions of every command:\n");
-	print_options(file, global_options, 32);
+	print_options(file, global_options, GLOBAL_OPTIONS_MAX);
 	fprintf(file, "\nExit codes:\n");
 	for (size_t i = 0; i < n_exit_codes; i++) {
 		char code[8];
@@ -219,6 +219,13 @@ static int print_help_on(const struct invocation *in)
 
 /* --- JSON --- */
 
+/* A table that does not fit into memory is not worth a message of its own: what
+ * is missing shows. */
+static void append(json_t *list, json_t *value)
+{
+	json_array_append_new(list, value);
+}
+
 static json_t *options_json(const struct option_desc *options, size_t max)
 {
 	json_t *list = json_array();
@@ -226,10 +233,12 @@ static json_t *options_json(const struct option_desc *options, size_t max)
 	for (size_t i = 0; i < max && options[i].name; i++) {
 		char letter[2] = { options[i].letter };
 
-		json_array_append_new(list, json_pack("{s:s, s:s?, s:s?, s:b, s:s}", "name", options[i].name,
-						      "letter", *letter ? letter : NULL, "value",
-						      options[i].value, "required", options[i].required,
-						      "help", options[i].help));
+		append(list, json_pack("{s:s, s:s?, s:s?, s:b, s:s}",
+				       "name", options[i].name,
+				       "letter", *letter ? letter : NULL,
+				       "value", options[i].value,
+				       "required", options[i].required,
+				       "help", options[i].help));
 	}
 	return list;
 }
@@ -239,15 +248,15 @@ static json_t *arguments_json(const struct command *command)
 	json_t *list = json_array();
 
 	for (const struct argument *a = command->arguments; a->name; a++)
-		json_array_append_new(list, json_pack("{s:s, s:b, s:s?}", "name", a->name, "optional",
-						      a->optional, "key", a->key));
+		append(list, json_pack("{s:s, s:b, s:s?}", "name", a->name,
+				       "optional", a->optional, "key", a->key));
 	return list;
 }
 
 static void append_key(void *arg, const char *key, const struct column *column)
 {
 	(void)column;
-	json_array_append_new(arg, json_string(key));
+	append(arg, json_string(key));
 }
 
 static json_t *keys_json(const struct view *view)
@@ -270,10 +279,13 @@ static json_t *command_json(const struct command *command)
 
 	add_request(requests, command->request, command->view);
 	add_request(requests, command->request_bare, command->view_bare);
-	return json_pack("{s:s, s:s, s:o, s:o, s:o, s:o}", "name", command->name, "help", command->help,
-			 "arguments", arguments_json(command), "options",
-			 options_json(command->options, OPTIONS_MAX), "requests", requests, "keys",
-			 keys_json(command->view));
+	return json_pack("{s:s, s:s, s:o, s:o, s:o, s:o}",
+			 "name", command->name,
+			 "help", command->help,
+			 "arguments", arguments_json(command),
+			 "options", options_json(command->options, OPTIONS_MAX),
+			 "requests", requests,
+			 "keys", keys_json(command->view));
 }
 
 static int print_json(const struct invocation *in)
@@ -282,12 +294,12 @@ static int print_json(const struct invocation *in)
 	int ret;
 
 	for (const struct command *c = commands; c->name; c++)
-		json_array_append_new(list, command_json(c));
+		append(list, command_json(c));
 	for (size_t i = 0; i < n_exit_codes; i++)
-		json_array_append_new(codes, json_pack("{s:i, s:s}", "code", exit_codes[i].code, "text",
-						       exit_codes[i].text));
+		append(codes, json_pack("{s:i, s:s}", "code", exit_codes[i].code,
+					"text", exit_codes[i].text));
 	all = json_pack("{s:o, s:o, s:o}", "commands", list, "options",
-			options_json(global_options, 32), "exit_codes", codes);
+			options_json(global_options, GLOBAL_OPTIONS_MAX), "exit_codes", codes);
 	ret = all ? view__show_json(all, &in->out) : -ENOMEM;
 	json_decref(all);
 	return ret ? WM_EXIT_FAILED : WM_EXIT_OK;

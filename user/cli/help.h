@@ -27,7 +27,7 @@ extern const struct exit_code exit_codes[];
 extern const size_t n_exit_codes;
 
 /* Calls `each` for every JSON key that a view promises, as "rules.packets". */
-void help__each_key(const struct view *view,
-		    void (*each)(void *arg, const char *key, const struct column *column), void *arg);
+typedef void help_key(void *arg, const char *key, const struct column *column);
+void help__each_key(const struct view *view, help_key *each, void *arg);
 
 #endif

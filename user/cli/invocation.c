@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* What a running command asks of its command line, and how it ends. */
 #include <errno.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <waymark/ctl.h>
@@ -22,7 +23,7 @@ const char *invocation__option(const struct invocation *in, const char *name)
 
 	if (in->command)
 		own = value_of(in->command->options, OPTIONS_MAX, in->option, name);
-	return own ?: value_of(global_options, sizeof(in->global) / sizeof(*in->global), in->global, name);
+	return own ?: value_of(global_options, GLOBAL_OPTIONS_MAX, in->global, name);
 }
 
 unsigned int invocation__number(const struct invocation *in, const char *name)
@@ -39,6 +40,20 @@ const struct view *invocation__view(const struct invocation *in)
 	return in->command->view;
 }
 
+int invocation__usage(const struct invocation *in, const char *fmt, ...)
+{
+	const char *name = in->command ? in->command->name : NULL;
+	char text[512];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	fprintf(stderr, "%s: %s%s%s", cli_name, name ?: "", name ? ": " : "", text);
+	fprintf(stderr, " (see %s help%s%s)\n", cli_name, name ? " " : "", name ?: "");
+	return WM_EXIT_USAGE;
+}
+
 int invocation__fail(const struct invocation *in, int code, const char *text)
 {
 	fflush(in->out.file);
@@ -48,14 +63,16 @@ int invocation__fail(const struct invocation *in, int code, const char *text)
 
 int invocation__error(const struct invocation *in, int error, const struct wm_err *err)
 {
+	const char *text = *err->text ? err->text : strerror(-error);
+
 	switch (error) {
 	case -ENOENT:
 	case -ECONNREFUSED:
 	case -EPIPE:
 	case -ETIMEDOUT:
-		return invocation__fail(in, WM_EXIT_NO_DAEMON, err->text);
+		return invocation__fail(in, WM_EXIT_NO_DAEMON, text);
 	default:
-		return invocation__fail(in, WM_EXIT_FAILED, *err->text ? err->text : strerror(-error));
+		return invocation__fail(in, WM_EXIT_FAILED, text);
 	}
 }
 

@@ -157,16 +157,16 @@ static void print_command(FILE *file, const struct command *command)
 static void print_head(FILE *file)
 {
 	fprintf(file, ".\\\" Printed by `%s help --man`.\n", cli_name);
-	fprintf(file, ".Dd %s\n.Dt WAYMARK 8\n.Os %s %s\n.Sh NAME\n.Nm %s\n.Nd %s\n", date, cli_name,
-		WM_VERSION, cli_name, cli_summary);
+	fprintf(file, ".Dd %s\n.Dt WAYMARK 8\n.Os %s %s\n", date, cli_name, WM_VERSION);
+	fprintf(file, ".Sh NAME\n.Nm %s\n.Nd %s\n", cli_name, cli_summary);
 	fputs(".Sh SYNOPSIS\n.Nm\n.Op Ar options\n.Op Ar command Op Ar arguments\n"
 	      ".Sh DESCRIPTION\n", file);
 	print_text(file,
-		   "Asks a running waymarkd(8) over its control socket and shows the answer as a table, "
-		   "as lines, or as JSON. The commands of decap and softnic need no daemon: they attach "
-		   "programs to devices of this machine, as root. Without a command the status is shown. "
-		   "Commands may be shortened while that is unambiguous; options may stand before or "
-		   "after arguments.");
+		   "Asks a running waymarkd(8) over its control socket and shows the answer as a "
+		   "table, as lines, or as JSON. The commands of decap and softnic need no daemon: "
+		   "they attach programs to devices of this machine, as root. Without a command "
+		   "the status is shown. Commands may be shortened while that is unambiguous; "
+		   "options may stand before or after arguments.");
 }
 
 static void print_exit_codes(FILE *file)
@@ -183,7 +183,8 @@ static void print_files(FILE *file)
 {
 	fprintf(file,
 		".Sh ENVIRONMENT\n.Bl -tag -width Ds\n"
-		".It Ev WAYMARK_SOCKET\nControl socket of the daemon, unless\n.Fl Fl socket\ngives it.\n"
+		".It Ev WAYMARK_SOCKET\n"
+		"Control socket of the daemon, unless\n.Fl Fl socket\ngives it.\n"
 		".El\n"
 		".Sh FILES\n.Bl -tag -width Ds\n"
 		".It Pa %s\nThe daemon\\(aqs control socket.\n"
@@ -210,7 +211,7 @@ void help__manual(FILE *file)
 {
 	print_head(file);
 	fputs(".Pp\nOptions of every command:\n", file);
-	print_options(file, global_options, 32);
+	print_options(file, global_options, GLOBAL_OPTIONS_MAX);
 	fputs(".Sh COMMANDS\n"
 	      "A\n.Ar VIP\nis named by its name, by ADDR:PORT/PROTO, or by ADDR:PORT;\n"
 	      "an IPv6 address needs brackets, a port of\n.Li *\nis every port.\n"

@@ -74,11 +74,13 @@ static const char *text_at(const json_t *request, const char *key)
 static int append_vip(json_t *vips, const struct wm_model_vip *vip)
 {
 	char address[WM_ADDR_TEXT];
+	json_t *entry = json_pack("{s:s, s:s, s:i, s:s}",
+				  "name", vip->name,
+				  "address", wm_addr__format(&vip->address, address),
+				  "port", (int)ntohs(vip->port),
+				  "protocol", wm_proto__name(vip->proto));
 
-	return json_array_append_new(vips, json_pack("{s:s, s:s, s:i, s:s}", "name", vip->name,
-						     "address", wm_addr__format(&vip->address, address),
-						     "port", (int)ntohs(vip->port), "protocol",
-						     wm_proto__name(vip->proto)));
+	return json_array_append_new(vips, entry);
 }
 
 static int answer_vip(struct offline *offline, json_t **data)
@@ -155,7 +157,7 @@ static int parse_flow(const json_t *request, struct wm_flow *flow, struct wm_err
 	    wm_endpoint__parse(text_at(request, "destination"), &dst, &flow->dport))
 		return wm_err__set(err, -EINVAL, "that names no flow");
 	if (src.family != dst.family)
-		return wm_err__set(err, -EINVAL, "source and destination are of different families");
+		return wm_err__set(err, -EINVAL, "source and destination differ in their families");
 	flow->family = src.family;
 	memcpy(flow->src, src.word, sizeof(flow->src));
 	memcpy(flow->dst, dst.word, sizeof(flow->dst));
@@ -218,7 +220,7 @@ int offline__call(struct offline *offline, const json_t *request, json_t **data,
 	else if (!strcmp(command, "where"))
 		ret = answer_where(offline, request, data, err);
 	else
-		ret = wm_err__set(err, -EINVAL, "'%s' cannot be answered from a configuration", command);
+		ret = wm_err__set(err, -EINVAL, "a configuration does not answer '%s'", command);
 	if (ret) {
 		json_decref(*data);
 		*data = NULL;

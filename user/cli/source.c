@@ -108,8 +108,8 @@ static int choose_vip(const json_t *vips, const char *text, const struct wanted 
 		if (!wanted || !serves(vip, wanted))
 			continue;
 		if (found)
-			return wm_err__set(err, -EINVAL, "%s is both %s and %s: add /tcp or /udp", text,
-					   found, text_at(vip, "name"));
+			return wm_err__set(err, -EINVAL, "%s is both %s and %s: add /tcp or /udp",
+					   text, found, text_at(vip, "name"));
 		found = text_at(vip, "name");
 	}
 	*name = json_string(found ?: text);

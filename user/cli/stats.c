@@ -47,7 +47,8 @@ static void sleep_until(double when)
 	struct timespec until = { .tv_sec = when };
 
 	until.tv_nsec = (when - until.tv_sec) * 1e9;
-	while (!interrupted && clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == EINTR)
+	while (!interrupted &&
+	       clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == EINTR)
 		;
 }
 

@@ -51,7 +51,8 @@ static int check_key(void *arg, const char *key, size_t len)
 
 		snprintf(known + used, sizeof(known) - used, " %s", c->key);
 	}
-	return wm_err__set(check->err, -EINVAL, "no column '%.*s'; there are:%s", (int)len, key, known);
+	return wm_err__set(check->err, -EINVAL, "no column '%.*s'; there are:%s", (int)len, key,
+			   known);
 }
 
 int view__check_columns(const struct view *view, const char *chosen, struct wm_err *err)
@@ -111,7 +112,7 @@ static int add_column(struct table *table, const struct column *column)
 
 	if (table->n == sizeof(table->shown) / sizeof(*table->shown))
 		return -E2BIG;
-	if (!scols_table_new_column(table->scols, title, column->width, flags))
+	if (!scols_table_new_column(table->scols, title, 0, flags))
 		return -ENOMEM;
 	table->shown[table->n++] = column;
 	return 0;
@@ -245,12 +246,14 @@ static bool line_applies(const struct view_line *line, const json_t *data)
 	bool all = true;
 
 	while (*term && all) {
-		bool not = *term == '!';
-		size_t len = strcspn(term += not, " ");
+		bool negated = *term == '!';
+		size_t len;
 		char key[64];
 
+		term += negated;
+		len = strcspn(term, " ");
 		snprintf(key, sizeof(key), "%.*s", (int)len, term);
-		all = json__is_true(json__at(data, key)) != not;
+		all = json__is_true(json__at(data, key)) != negated;
 		term += len + (term[len] == ' ');
 	}
 	return all;

@@ -28,7 +28,7 @@ struct view {
 	const struct column *keys;    /* keys of the reply itself */
 	const char *list;             /* key of the array of rows; "": the reply is the array */
 	const struct column *columns; /* of the rows */
-	bool made;                    /* the command makes the rows: their columns are no JSON keys */
+	bool made;                    /* the command makes the rows: columns are no JSON keys */
 	const struct view_line *lines; /* a block */
 	const char *empty;            /* said of a table without rows */
 };

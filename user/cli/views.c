@@ -14,36 +14,37 @@
 #define LINES_END { .text = NULL }
 
 static const struct column status_keys[] = {
-	{ "version", "version", FORMAT_TEXT, 0, "version of the daemon" },
-	{ "pid", "pid", FORMAT_NUMBER, 0, "process number of the daemon" },
-	{ "uptime_s", "up", FORMAT_DURATION, 0, "seconds since the daemon started" },
-	{ "config", "configuration", FORMAT_TEXT, 0, "path of its configuration file" },
-	{ "interfaces", "interfaces", FORMAT_TEXT, 0, "devices that the program is attached to" },
-	{ "mode", "mode", FORMAT_TEXT, 0, "how it is attached: native or generic" },
-	{ "adopted", "adopted", FORMAT_TEXT, 0, "the daemon found the program running at its start" },
-	{ "prog_id", "program", FORMAT_NUMBER, 0, "number of the BPF program" },
-	{ "abi", "abi", FORMAT_NUMBER, 0, "version of the layout of its maps" },
-	{ "vips", "vips", FORMAT_COUNT, 0, "vips" },
-	{ "reals", "reals", FORMAT_COUNT, 0, "different addresses of reals" },
-	{ "dests", "dests", FORMAT_COUNT, 0, "live destinations" },
-	{ "dests_max", "dests max", FORMAT_COUNT, 0, "destinations that the maps hold" },
-	{ "retiring", "retiring", FORMAT_COUNT, 0,
+	{ "version", "version", FORMAT_TEXT, "version of the daemon" },
+	{ "pid", "pid", FORMAT_NUMBER, "process number of the daemon" },
+	{ "uptime_s", "up", FORMAT_DURATION, "seconds since the daemon started" },
+	{ "config", "configuration", FORMAT_TEXT, "path of its configuration file" },
+	{ "interfaces", "interfaces", FORMAT_TEXT, "devices that the program is attached to" },
+	{ "mode", "mode", FORMAT_TEXT, "how it is attached: native or generic" },
+	{ "adopted", "adopted", FORMAT_TEXT,
+	  "the daemon found the program running at its start" },
+	{ "prog_id", "program", FORMAT_NUMBER, "number of the BPF program" },
+	{ "abi", "abi", FORMAT_NUMBER, "version of the layout of its maps" },
+	{ "vips", "vips", FORMAT_COUNT, "vips" },
+	{ "reals", "reals", FORMAT_COUNT, "different addresses of reals" },
+	{ "dests", "dests", FORMAT_COUNT, "live destinations" },
+	{ "dests_max", "dests max", FORMAT_COUNT, "destinations that the maps hold" },
+	{ "retiring", "retiring", FORMAT_COUNT,
 	  "destinations that are out of the configuration and not yet free" },
-	{ "flows_max", "flows max", FORMAT_COUNT, 0, "flows that the flow table holds" },
-	{ "packets", "packets", FORMAT_COUNT, 0, "packets sent to reals" },
-	{ "bytes", "bytes", FORMAT_BYTES, 0, "their bytes, before encapsulation" },
-	{ "marked", "marked", FORMAT_COUNT, 0, "packets of these that went by their mark alone" },
-	{ "offload.backend", "backend", FORMAT_TEXT, 0, "what installs rules" },
-	{ "offload.rules", "rules", FORMAT_COUNT, 0, "rules in the NIC" },
-	{ "offload.rules_max", "rules max", FORMAT_COUNT, 0, "rules allowed there" },
-	{ "offload.mark_bits", "mark bits", FORMAT_TEXT, 0, "width of a mark" },
-	{ "offload.backing_off", "backing off", FORMAT_TEXT, 0,
+	{ "flows_max", "flows max", FORMAT_COUNT, "flows that the flow table holds" },
+	{ "packets", "packets", FORMAT_COUNT, "packets sent to reals" },
+	{ "bytes", "bytes", FORMAT_BYTES, "their bytes, before encapsulation" },
+	{ "marked", "marked", FORMAT_COUNT, "packets of these that went by their mark alone" },
+	{ "offload.backend", "backend", FORMAT_TEXT, "what installs rules" },
+	{ "offload.rules", "rules", FORMAT_COUNT, "rules in the NIC" },
+	{ "offload.rules_max", "rules max", FORMAT_COUNT, "rules allowed there" },
+	{ "offload.mark_bits", "mark bits", FORMAT_TEXT, "width of a mark" },
+	{ "offload.backing_off", "backing off", FORMAT_TEXT,
 	  "the NIC refused rules; the next attempt waits" },
-	{ "reloads", "reloads", FORMAT_COUNT, 0, "configurations read since the start" },
-	{ "last_reload.ok", "reload ok", FORMAT_TEXT, 0,
+	{ "reloads", "reloads", FORMAT_COUNT, "configurations read since the start" },
+	{ "last_reload.ok", "reload ok", FORMAT_TEXT,
 	  "the last one succeeded; absent before the first reload, as the next two" },
-	{ "last_reload.text", "reload", FORMAT_TEXT, 0, "what it changed, or why it failed" },
-	{ "last_reload.age_s", "reload age", FORMAT_DURATION, 0, "seconds since then" },
+	{ "last_reload.text", "reload", FORMAT_TEXT, "what it changed, or why it failed" },
+	{ "last_reload.age_s", "reload age", FORMAT_DURATION, "seconds since then" },
 	END
 };
 
@@ -66,7 +67,8 @@ static const struct view_line status_lines[] = {
 	  "{offload.mark_bits}-bit marks; the NIC refuses rules, backing off" },
 	{ NULL, "reloads", "{reloads}" },
 	{ "last_reload.ok", "last reload", "{last_reload.age_s} ago: {last_reload.text}" },
-	{ "last_reload !last_reload.ok", "last reload", "{last_reload.age_s} ago, FAILED: {last_reload.text}" },
+	{ "last_reload !last_reload.ok", "last reload",
+	  "{last_reload.age_s} ago, FAILED: {last_reload.text}" },
 	LINES_END
 };
 
@@ -74,21 +76,21 @@ const struct view view_status = { .keys = status_keys, .lines = status_lines };
 
 /* What all that count packets for a destination have in common. */
 #define TRAFFIC_COLUMNS \
-	{ "packets", "PACKETS", FORMAT_COUNT, 0, "packets sent" }, \
-	{ "marked", "MARKED", FORMAT_COUNT, 0, "packets of these that went by their mark alone" }, \
-	{ "bytes", "BYTES", FORMAT_BYTES, 0, "bytes sent, before encapsulation" }, \
-	{ "flows", "FLOWS", FORMAT_COUNT, 0, "flows entered in the flow table so far" }
+	{ "packets", "PACKETS", FORMAT_COUNT, "packets sent" }, \
+	{ "marked", "MARKED", FORMAT_COUNT, "packets of these that went by their mark alone" }, \
+	{ "bytes", "BYTES", FORMAT_BYTES, "bytes sent, before encapsulation" }, \
+	{ "flows", "FLOWS", FORMAT_COUNT, "flows entered in the flow table so far" }
 
 static const struct column vip_columns[] = {
-	{ "name", "NAME", FORMAT_TEXT, 0, "name of the vip" },
-	{ "address", "ADDRESS", FORMAT_TEXT, 0, "its address" },
-	{ "port", "PORT", FORMAT_PORT, 0, "its port, 0 for every port" },
-	{ "protocol", "PROTO", FORMAT_TEXT, 0, "tcp or udp" },
-	{ "number", NULL, FORMAT_NUMBER, 0, "its number in the data plane" },
-	{ "hash", "HASH", FORMAT_TEXT, 0, "how its ring is filled" },
-	{ "offload", "OFFLOAD", FORMAT_TEXT, 0, "its flows may get rules in the NIC" },
-	{ "ring", NULL, FORMAT_NUMBER, 0, "index of its ring in the data plane" },
-	{ "reals", "REALS", FORMAT_COUNT, 0, "number of its reals" },
+	{ "name", "NAME", FORMAT_TEXT, "name of the vip" },
+	{ "address", "ADDRESS", FORMAT_TEXT, "its address" },
+	{ "port", "PORT", FORMAT_PORT, "its port, 0 for every port" },
+	{ "protocol", "PROTO", FORMAT_TEXT, "tcp or udp" },
+	{ "number", NULL, FORMAT_NUMBER, "its number in the data plane" },
+	{ "hash", "HASH", FORMAT_TEXT, "how its ring is filled" },
+	{ "offload", "OFFLOAD", FORMAT_TEXT, "its flows may get rules in the NIC" },
+	{ "ring", NULL, FORMAT_NUMBER, "index of its ring in the data plane" },
+	{ "reals", "REALS", FORMAT_COUNT, "number of its reals" },
 	TRAFFIC_COLUMNS,
 	END
 };
@@ -96,12 +98,12 @@ static const struct column vip_columns[] = {
 const struct view view_vip = { .list = "", .columns = vip_columns, .empty = "no vips" };
 
 static const struct column real_columns[] = {
-	{ "vip", "VIP", FORMAT_TEXT, 0, "name of the vip" },
-	{ "address", "REAL", FORMAT_TEXT, 0, "address of the real" },
-	{ "weight", "WEIGHT", FORMAT_COUNT, 0, "its weight; 0 keeps flows and takes no new ones" },
-	{ "dest", "DEST", FORMAT_NUMBER, 0, "id of the destination" },
-	{ "slots", "SLOTS", FORMAT_COUNT, 0, "slots of the vip's ring that name it" },
-	{ "share", "SHARE", FORMAT_SHARE, 0, "the same as a part of the ring, 0 to 1" },
+	{ "vip", "VIP", FORMAT_TEXT, "name of the vip" },
+	{ "address", "REAL", FORMAT_TEXT, "address of the real" },
+	{ "weight", "WEIGHT", FORMAT_COUNT, "its weight; 0 keeps flows and takes no new ones" },
+	{ "dest", "DEST", FORMAT_NUMBER, "id of the destination" },
+	{ "slots", "SLOTS", FORMAT_COUNT, "slots of the vip's ring that name it" },
+	{ "share", "SHARE", FORMAT_SHARE, "the same as a part of the ring, 0 to 1" },
 	TRAFFIC_COLUMNS,
 	END
 };
@@ -109,12 +111,12 @@ static const struct column real_columns[] = {
 const struct view view_real = { .list = "", .columns = real_columns, .empty = "no reals" };
 
 static const struct column dest_columns[] = {
-	{ "dest", "DEST", FORMAT_NUMBER, 0, "id of the destination" },
-	{ "mark", "MARK", FORMAT_MARK, 0, "the mark that names it" },
-	{ "generation", "GENERATION", FORMAT_NUMBER, 0, "how often the id was given before" },
-	{ "vip", "VIP", FORMAT_TEXT, 0, "name of its vip" },
-	{ "real", "REAL", FORMAT_TEXT, 0, "address of its real" },
-	{ "state", "STATE", FORMAT_TEXT, 0,
+	{ "dest", "DEST", FORMAT_NUMBER, "id of the destination" },
+	{ "mark", "MARK", FORMAT_MARK, "the mark that names it" },
+	{ "generation", "GENERATION", FORMAT_NUMBER, "how often the id was given before" },
+	{ "vip", "VIP", FORMAT_TEXT, "name of its vip" },
+	{ "real", "REAL", FORMAT_TEXT, "address of its real" },
+	{ "state", "STATE", FORMAT_TEXT,
 	  "live, or retiring: gone, but rules or flows may still name it" },
 	TRAFFIC_COLUMNS,
 	END
@@ -123,27 +125,28 @@ static const struct column dest_columns[] = {
 const struct view view_dest = { .list = "", .columns = dest_columns, .empty = "no destinations" };
 
 #define FLOW_COLUMNS \
-	{ "protocol", "PROTO", FORMAT_TEXT, 0, "tcp or udp" }, \
-	{ "source", "SOURCE", FORMAT_TEXT, 0, "the client's address and port" }, \
-	{ "destination", "DESTINATION", FORMAT_TEXT, 0, "the vip's address and port" }
+	{ "protocol", "PROTO", FORMAT_TEXT, "tcp or udp" }, \
+	{ "source", "SOURCE", FORMAT_TEXT, "the client's address and port" }, \
+	{ "destination", "DESTINATION", FORMAT_TEXT, "the vip's address and port" }
 
 static const struct column flow_keys[] = {
 	FLOW_COLUMNS,
-	{ "in_table", "in table", FORMAT_TEXT, 0, "the flow table has an entry for the flow" },
-	{ "dest", "dest", FORMAT_NUMBER, 0, "destination that the entry names" },
-	{ "real", "real", FORMAT_TEXT, 0, "its real" },
-	{ "idle_s", "idle", FORMAT_DURATION, 0,
+	{ "in_table", "in table", FORMAT_TEXT, "the flow table has an entry for the flow" },
+	{ "dest", "dest", FORMAT_NUMBER, "destination that the entry names" },
+	{ "real", "real", FORMAT_TEXT, "its real" },
+	{ "idle_s", "idle", FORMAT_DURATION,
 	  "seconds since a packet last wrote the entry; coarse" },
-	{ "state", "state", FORMAT_TEXT, 0,
+	{ "state", "state", FORMAT_TEXT,
 	  "counting, proven (offered to the NIC) or closing (FIN or RST seen)" },
-	{ "counted", "counted", FORMAT_COUNT, 0, "packets counted towards a rule" },
-	{ "rule.state", "rule", FORMAT_TEXT, 0, "state of its rule; rule is null if there is none" },
-	{ "rule.mark", "mark", FORMAT_MARK, 0, "mark that the rule sets" },
-	{ "rule.dest", "rule dest", FORMAT_NUMBER, 0, "destination that the mark names" },
-	{ "rule.real", "rule real", FORMAT_TEXT, 0, "its real" },
-	{ "rule.packets", "rule packets", FORMAT_COUNT, 0, "packets that the NIC counted" },
-	{ "rule.bytes", "rule bytes", FORMAT_BYTES, 0, "their bytes" },
-	{ "rule.age_s", "rule age", FORMAT_DURATION, 0, "seconds in this state" },
+	{ "counted", "counted", FORMAT_COUNT, "packets counted towards a rule" },
+	{ "rule.state", "rule", FORMAT_TEXT,
+	  "state of its rule; rule is null if there is none" },
+	{ "rule.mark", "mark", FORMAT_MARK, "mark that the rule sets" },
+	{ "rule.dest", "rule dest", FORMAT_NUMBER, "destination that the mark names" },
+	{ "rule.real", "rule real", FORMAT_TEXT, "its real" },
+	{ "rule.packets", "rule packets", FORMAT_COUNT, "packets that the NIC counted" },
+	{ "rule.bytes", "rule bytes", FORMAT_BYTES, "their bytes" },
+	{ "rule.age_s", "rule age", FORMAT_DURATION, "seconds in this state" },
 	END
 };
 
@@ -162,35 +165,36 @@ static const struct view_line flow_lines[] = {
 const struct view view_flow = { .keys = flow_keys, .lines = flow_lines };
 
 static const struct column flows_keys[] = {
-	{ "total", NULL, FORMAT_COUNT, 0, "flows that have a rule, shown or not" },
+	{ "total", NULL, FORMAT_COUNT, "flows that have a rule, shown or not" },
 	END
 };
 
 static const struct column flows_columns[] = {
 	FLOW_COLUMNS,
-	{ "vip", "VIP", FORMAT_TEXT, 0, "name of the vip" },
-	{ "real", "REAL", FORMAT_TEXT, 0, "address of the real" },
-	{ "dest", NULL, FORMAT_NUMBER, 0, "id of the destination" },
-	{ "mark", "MARK", FORMAT_MARK, 0, "mark that the rule sets" },
-	{ "state", "STATE", FORMAT_TEXT, 0, "candidate, installing, active or deleting" },
-	{ "packets", "PACKETS", FORMAT_COUNT, 0, "packets that the NIC counted" },
-	{ "bytes", "BYTES", FORMAT_BYTES, 0, "their bytes" },
-	{ "age_s", "AGE", FORMAT_DURATION, 0, "seconds in this state" },
+	{ "vip", "VIP", FORMAT_TEXT, "name of the vip" },
+	{ "real", "REAL", FORMAT_TEXT, "address of the real" },
+	{ "dest", NULL, FORMAT_NUMBER, "id of the destination" },
+	{ "mark", "MARK", FORMAT_MARK, "mark that the rule sets" },
+	{ "state", "STATE", FORMAT_TEXT, "candidate, installing, active or deleting" },
+	{ "packets", "PACKETS", FORMAT_COUNT, "packets that the NIC counted" },
+	{ "bytes", "BYTES", FORMAT_BYTES, "their bytes" },
+	{ "age_s", "AGE", FORMAT_DURATION, "seconds in this state" },
 	END
 };
 
 const struct view view_flows = {
-	.keys = flows_keys, .list = "rules", .columns = flows_columns, .empty = "no flow has a rule",
+	.keys = flows_keys, .list = "rules", .columns = flows_columns,
+	.empty = "no flow has a rule",
 };
 
 static const struct column mark_keys[] = {
-	{ "mark", "mark", FORMAT_MARK, 0, "the mark" },
-	{ "dest", "dest", FORMAT_NUMBER, 0, "id of the destination in it" },
-	{ "generation", "generation", FORMAT_NUMBER, 0, "generation in it" },
-	{ "meaning", "meaning", FORMAT_TEXT, 0,
+	{ "mark", "mark", FORMAT_MARK, "the mark" },
+	{ "dest", "dest", FORMAT_NUMBER, "id of the destination in it" },
+	{ "generation", "generation", FORMAT_NUMBER, "generation in it" },
+	{ "meaning", "meaning", FORMAT_TEXT,
 	  "live; stale (an older generation); gone (no such destination any more); unknown" },
-	{ "vip", "vip", FORMAT_TEXT, 0, "name of the vip, null unless live" },
-	{ "real", "real", FORMAT_TEXT, 0, "address of the real, null unless live" },
+	{ "vip", "vip", FORMAT_TEXT, "name of the vip, null unless live" },
+	{ "real", "real", FORMAT_TEXT, "address of the real, null unless live" },
 	END
 };
 
@@ -204,38 +208,42 @@ static const struct view_line mark_lines[] = {
 
 const struct view view_mark = { .keys = mark_keys, .lines = mark_lines };
 
-#define COUNTER_KEY(NAME, name, text) { "counters." #name, NULL, FORMAT_COUNT, 0, text },
+#define COUNTER_KEY(NAME, name, text) { "counters." #name, NULL, FORMAT_COUNT, text },
 
 /* stats.c shows a row for each of these, so the texts must stand alone. */
 static const struct column stats_keys[] = {
 	WM_COUNTERS(COUNTER_KEY)
-	{ "bytes", NULL, FORMAT_COUNT, 0, "bytes sent, before encapsulation" },
-	{ "offload.candidates", NULL, FORMAT_COUNT, 0, "flows that proved themselves" },
-	{ "offload.installed", NULL, FORMAT_COUNT, 0, "rules that the NIC took" },
-	{ "offload.refused", NULL, FORMAT_COUNT, 0, "rules that it refused" },
-	{ "offload.full", NULL, FORMAT_COUNT, 0, "rules for which it had no room" },
-	{ "offload.held", NULL, FORMAT_COUNT, 0, "candidates not taken: budget, full, backing off" },
-	{ "offload.failed_removals", NULL, FORMAT_COUNT, 0, "rules that it did not give up at once" },
-	{ "offload.active", NULL, FORMAT_COUNT, 0, "rules in the NIC now" },
-	{ "offload.installing", NULL, FORMAT_COUNT, 0, "rules asked for now" },
-	{ "offload.deleting", NULL, FORMAT_COUNT, 0, "rules being deleted now" },
-	{ "offload.ended.idle", NULL, FORMAT_COUNT, 0, "rules that ended: no packets" },
-	{ "offload.ended.closed", NULL, FORMAT_COUNT, 0, "rules that ended: connection closed" },
-	{ "offload.ended.dest-gone", NULL, FORMAT_COUNT, 0, "rules that ended: destination gone" },
-	{ "offload.ended.evicted", NULL, FORMAT_COUNT, 0, "rules that ended: made room for others" },
-	{ "offload.ended.stale", NULL, FORMAT_COUNT, 0, "rules that ended: found with no use at start" },
-	{ "offload.packets", NULL, FORMAT_COUNT, 0, "packets that the NIC marked" },
-	{ "offload.bytes", NULL, FORMAT_COUNT, 0, "bytes that the NIC marked" },
-	{ "events.read", NULL, FORMAT_COUNT, 0, "events that the daemon read" },
-	{ "events.lost", NULL, FORMAT_COUNT, 0, "events that were lost on the way to it" },
+	{ "bytes", NULL, FORMAT_COUNT, "bytes sent, before encapsulation" },
+	{ "offload.candidates", NULL, FORMAT_COUNT, "flows that proved themselves" },
+	{ "offload.installed", NULL, FORMAT_COUNT, "rules that the NIC took" },
+	{ "offload.refused", NULL, FORMAT_COUNT, "rules that it refused" },
+	{ "offload.full", NULL, FORMAT_COUNT, "rules for which it had no room" },
+	{ "offload.held", NULL, FORMAT_COUNT,
+	  "candidates not taken: budget, full, backing off" },
+	{ "offload.failed_removals", NULL, FORMAT_COUNT,
+	  "rules that it did not give up at once" },
+	{ "offload.active", NULL, FORMAT_COUNT, "rules in the NIC now" },
+	{ "offload.installing", NULL, FORMAT_COUNT, "rules asked for now" },
+	{ "offload.deleting", NULL, FORMAT_COUNT, "rules being deleted now" },
+	{ "offload.ended.idle", NULL, FORMAT_COUNT, "rules that ended: no packets" },
+	{ "offload.ended.closed", NULL, FORMAT_COUNT, "rules that ended: connection closed" },
+	{ "offload.ended.dest-gone", NULL, FORMAT_COUNT, "rules that ended: destination gone" },
+	{ "offload.ended.evicted", NULL, FORMAT_COUNT,
+	  "rules that ended: made room for others" },
+	{ "offload.ended.stale", NULL, FORMAT_COUNT,
+	  "rules that ended: found with no use at start" },
+	{ "offload.packets", NULL, FORMAT_COUNT, "packets that the NIC marked" },
+	{ "offload.bytes", NULL, FORMAT_COUNT, "bytes that the NIC marked" },
+	{ "events.read", NULL, FORMAT_COUNT, "events that the daemon read" },
+	{ "events.lost", NULL, FORMAT_COUNT, "events that were lost on the way to it" },
 	END
 };
 
 static const struct column stats_columns[] = {
-	{ "counter", "COUNTER", FORMAT_TEXT, 0, "name of the counter" },
-	{ "value", "VALUE", FORMAT_COUNT, 0, "its value" },
-	{ "rate", "PER SECOND", FORMAT_RATE, 0, "its change a second (with --watch)" },
-	{ "text", "MEANING", FORMAT_TEXT, 0, "what it counts" },
+	{ "counter", "COUNTER", FORMAT_TEXT, "name of the counter" },
+	{ "value", "VALUE", FORMAT_COUNT, "its value" },
+	{ "rate", "PER SECOND", FORMAT_RATE, "its change a second (with --watch)" },
+	{ "text", "MEANING", FORMAT_TEXT, "what it counts" },
 	END
 };
 
@@ -244,7 +252,7 @@ const struct view view_stats = {
 };
 
 static const struct column reload_keys[] = {
-	{ "summary", "summary", FORMAT_TEXT, 0, "what changed" },
+	{ "summary", "summary", FORMAT_TEXT, "what changed" },
 	END
 };
 
@@ -253,16 +261,16 @@ static const struct view_line reload_lines[] = { { NULL, NULL, "{summary}" }, LI
 const struct view view_reload = { .keys = reload_keys, .lines = reload_lines };
 
 static const struct column ring_keys[] = {
-	{ "vip", NULL, FORMAT_TEXT, 0, "name of the vip" },
-	{ "reals", NULL, FORMAT_TEXT, 0, "addresses of its reals" },
-	{ "slot", NULL, FORMAT_NUMBER, 0,
+	{ "vip", NULL, FORMAT_TEXT, "name of the vip" },
+	{ "reals", NULL, FORMAT_TEXT, "addresses of its reals" },
+	{ "slot", NULL, FORMAT_NUMBER,
 	  "for each slot of the ring the real's index in reals, -1 for nobody" },
 	END
 };
 
 static const struct column ring_columns[] = {
-	{ "slot", "SLOT", FORMAT_NUMBER, 0, "number of the slot" },
-	{ "real", "REAL", FORMAT_TEXT, 0, "address of the real" },
+	{ "slot", "SLOT", FORMAT_NUMBER, "number of the slot" },
+	{ "real", "REAL", FORMAT_TEXT, "address of the real" },
 	END
 };
 
@@ -272,15 +280,15 @@ const struct view view_ring = {
 
 static const struct column where_keys[] = {
 	FLOW_COLUMNS,
-	{ "vip", "vip", FORMAT_TEXT, 0, "name of the vip; null: no vip of ours" },
-	{ "slot", "slot", FORMAT_NUMBER, 0, "slot of its ring" },
-	{ "dest", "dest", FORMAT_NUMBER, 0,
+	{ "vip", "vip", FORMAT_TEXT, "name of the vip; null: no vip of ours" },
+	{ "slot", "slot", FORMAT_NUMBER, "slot of its ring" },
+	{ "dest", "dest", FORMAT_NUMBER,
 	  "id of the destination; null with --config: the daemon gives the numbers" },
-	{ "real", "real", FORMAT_TEXT, 0, "address of the real; null: nobody" },
-	{ "outer_source", "outer source", FORMAT_TEXT, 0, "source of the outer header" },
-	{ "flow.dest", "flow dest", FORMAT_NUMBER, 0,
+	{ "real", "real", FORMAT_TEXT, "address of the real; null: nobody" },
+	{ "outer_source", "outer source", FORMAT_TEXT, "source of the outer header" },
+	{ "flow.dest", "flow dest", FORMAT_NUMBER,
 	  "destination that the flow table says instead; flow is null if it has no entry" },
-	{ "flow.real", "flow real", FORMAT_TEXT, 0, "its real" },
+	{ "flow.real", "flow real", FORMAT_TEXT, "its real" },
 	END
 };
 
@@ -291,14 +299,15 @@ static const struct view_line where_lines[] = {
 	{ "vip", "slot", "{slot}" },
 	{ "real", "real", "{real}" },
 	{ "outer_source", "outer source", "{outer_source}" },
-	{ "flow", "flow table", "{flow.real} (destination {flow.dest}): this counts for a flow under way" },
+	{ "flow", "flow table",
+	  "{flow.real} (destination {flow.dest}): this counts for a flow under way" },
 	LINES_END
 };
 
 const struct view view_where = { .keys = where_keys, .lines = where_lines };
 
 static const struct column version_keys[] = {
-	{ "version", "version", FORMAT_TEXT, 0, "version of this command" },
+	{ "version", "version", FORMAT_TEXT, "version of this command" },
 	END
 };
 
@@ -307,8 +316,8 @@ static const struct view_line version_lines[] = { { NULL, NULL, "waymark {versio
 const struct view view_version = { .keys = version_keys, .lines = version_lines };
 
 static const struct column decap_keys[] = {
-	{ "device", "device", FORMAT_TEXT, 0, "the device" },
-	{ "mode", "mode", FORMAT_TEXT, 0, "where the program is: xdp or tc; null after detach" },
+	{ "device", "device", FORMAT_TEXT, "the device" },
+	{ "mode", "mode", FORMAT_TEXT, "where the program is: xdp or tc; null after detach" },
 	END
 };
 
@@ -321,16 +330,16 @@ static const struct view_line decap_lines[] = {
 const struct view view_decap = { .keys = decap_keys, .lines = decap_lines };
 
 static const struct column decap_stats_keys[] = {
-	{ "device", NULL, FORMAT_TEXT, 0, "the device" },
-	{ "mode", NULL, FORMAT_TEXT, 0, "where the program is: xdp or tc" },
+	{ "device", NULL, FORMAT_TEXT, "the device" },
+	{ "mode", NULL, FORMAT_TEXT, "where the program is: xdp or tc" },
 	WM_DECAP_COUNTERS(COUNTER_KEY)
 	END
 };
 
 static const struct column decap_stats_columns[] = {
-	{ "counter", "COUNTER", FORMAT_TEXT, 0, "name of the counter" },
-	{ "value", "VALUE", FORMAT_COUNT, 0, "its value" },
-	{ "text", "MEANING", FORMAT_TEXT, 0, "what it counts" },
+	{ "counter", "COUNTER", FORMAT_TEXT, "name of the counter" },
+	{ "value", "VALUE", FORMAT_COUNT, "its value" },
+	{ "text", "MEANING", FORMAT_TEXT, "what it counts" },
 	END
 };
 
@@ -340,8 +349,8 @@ const struct view view_decap_stats = {
 };
 
 static const struct column softnic_keys[] = {
-	{ "device", "device", FORMAT_TEXT, 0, "the device" },
-	{ "role", "role", FORMAT_TEXT, 0, "port, wire, or null after detach" },
+	{ "device", "device", FORMAT_TEXT, "the device" },
+	{ "role", "role", FORMAT_TEXT, "port, wire, or null after detach" },
 	END
 };
 
@@ -354,9 +363,10 @@ static const struct view_line softnic_lines[] = {
 const struct view view_softnic = { .keys = softnic_keys, .lines = softnic_lines };
 
 static const struct column help_keys[] = {
-	{ "commands", NULL, FORMAT_TEXT, 0, "name, help, arguments, options, requests and keys of each" },
-	{ "options", NULL, FORMAT_TEXT, 0, "the options that every command takes" },
-	{ "exit_codes", NULL, FORMAT_TEXT, 0, "code and text of each" },
+	{ "commands", NULL, FORMAT_TEXT,
+	  "name, help, arguments, options, requests and keys of each" },
+	{ "options", NULL, FORMAT_TEXT, "the options that every command takes" },
+	{ "exit_codes", NULL, FORMAT_TEXT, "code and text of each" },
 	END
 };
 

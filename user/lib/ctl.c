@@ -170,7 +170,7 @@ int wm_client__open(struct wm_client **out, const char *path, int timeout_ms, st
 
 	*out = NULL;
 	if (!*path || strlen(path) >= sizeof(client->path))
-		return wm_err__set(err, -ENAMETOOLONG, "path of a socket must have 1 to %zu bytes: %s",
+		return wm_err__set(err, -ENAMETOOLONG, "a socket's path has 1 to %zu bytes: %s",
 				   sizeof(client->path) - 1, path);
 	client = calloc(1, sizeof(*client));
 	if (!client)
@@ -278,13 +278,15 @@ static int explain_call(struct wm_err *err, int code, const struct wm_client *cl
 	switch (code) {
 	case -EPIPE:
 	case -ECONNRESET:
-		return wm_err__set(err, -EPIPE, "waymarkd at %s closed the connection without an answer",
+		return wm_err__set(err, -EPIPE,
+				   "waymarkd at %s closed the connection without an answer",
 				   client->path);
 	case -ETIMEDOUT:
 		return wm_err__set(err, code, "waymarkd at %s did not answer within %g s",
 				   client->path, client->timeout_ms / 1000.0);
 	case -EMSGSIZE:
-		return wm_err__set(err, code, "answer from %s is longer than %d bytes: is this waymarkd?",
+		return wm_err__set(err, code,
+				   "answer from %s is longer than %d bytes: is this waymarkd?",
 				   client->path, WM_CTL_REPLY_MAX);
 	case -E2BIG:
 		return wm_err__set(err, -EMSGSIZE, "request is longer than %d bytes",
@@ -310,7 +312,8 @@ static int read_reply(const struct wm_client *client, const char *line, size_t l
 	else if (json_is_false(ok) && json_is_string(error))
 		ret = wm_err__set(err, -EREMOTEIO, "%s", json_string_value(error));
 	else
-		ret = wm_err__set(err, -EBADMSG, "answer from %s makes no sense (%s): is this waymarkd?",
+		ret = wm_err__set(err, -EBADMSG,
+				  "answer from %s makes no sense (%s): is this waymarkd?",
 				  client->path, reply ? "no ok with data or error" : where.text);
 	if (ret)
 		*data = NULL;
