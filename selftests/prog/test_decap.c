@@ -177,15 +177,17 @@ struct run {
 static void read_counters(const struct program *prog, uint64_t out[WM_DECAP_COUNTERS_USED])
 {
 	int cpus = libbpf_num_possible_cpus();
-	struct wm_decap_stats stats[cpus];
+	struct wm_decap_stats *stats = calloc(cpus, sizeof(*stats));
 	uint32_t zero = 0;
 
+	assert_non_null(stats);
 	assert_int_equal(bpf_map_lookup_elem(prog->stats, &zero, stats), 0);
 	for (int i = 0; i < WM_DECAP_COUNTERS_USED; i++) {
 		out[i] = 0;
 		for (int cpu = 0; cpu < cpus; cpu++)
 			out[i] += stats[cpu].counter[i];
 	}
+	free(stats);
 }
 
 static struct run run(const struct program *prog, const struct packet *in)
