@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* A configuration looked at without serving it: no root, nothing touched. */
+#ifndef WM_CHECK_H
+#define WM_CHECK_H
+
+#include <stdbool.h>
+
+/* 0 or -errno after saying on standard error what is wrong. `print`: its canonical
+ * form to standard output. */
+int wm_check__config(const char *path, bool print);
+
+#endif

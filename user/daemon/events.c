@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Events wait in perf buffers. Their descriptor wakes us when one is half full;
+ * what is less than that is looked for on a timer, often while events come and
+ * seldom while there are none: an idle daemon costs next to nothing.
+ */
+#include "events.h"
+
+#include <sys/epoll.h>
+
+#include "daemon.h"
+#include "log.h"
+
+enum {
+	BUSY_US = 20 * WM_TIMER_MS,
+	IDLE_US = 100 * WM_TIMER_MS,
+	BUSY_FOR_NS = 1000000000, /* after the last event */
+};
+
+/* An event may be older than a change: its mark must still be the live one. */
+static bool is_current(const struct wm_daemon *d, uint32_t mark)
+{
+	const struct wm_model_dest *dest = wm_nic__dest_of(d, mark);
+
+	return dest && wm_dp__dest(d->dp, dest->id)->mark == mark;
+}
+
+static void on_event(void *arg, const struct wm_event *event)
+{
+	struct wm_daemon *d = arg;
+	uint64_t now = wm_now_ns();
+
+	d->events.read++;
+	d->events.last_ns = now;
+	switch (event->type) {
+	case WM_EVENT_PROMOTE:
+		if (is_current(d, event->mark))
+			wm_rules__offer(d->nic.rules, &event->flow, event->mark, now);
+		break;
+	case WM_EVENT_CLOSE:
+		wm_rules__close(d->nic.rules, &event->flow, now);
+		break;
+	}
+}
+
+/* A lost event only means that a flow is promoted later. */
+static void on_lost(void *arg, uint64_t count)
+{
+	struct wm_daemon *d = arg;
+
+	d->events.lost += count;
+}
+
+static void consume(void *arg)
+{
+	struct wm_daemon *d = arg;
+	uint64_t before = d->events.read;
+
+	wm_dp__events_consume(d->dp);
+	if (d->events.read != before)
+		wm_nic__hurry(&d->nic);
+	wm_timer__arm(&d->events.timer,
+		      wm_now_ns() - d->events.last_ns < BUSY_FOR_NS ? BUSY_US : IDLE_US);
+}
+
+static int on_readable(sd_event_source *source, int fd, uint32_t revents, void *arg)
+{
+	(void)source;
+	(void)fd;
+	(void)revents;
+	consume(arg);
+	return 0;
+}
+
+int wm_events__start(struct wm_daemon *d, struct wm_err *err)
+{
+	const struct wm_dp_event_hooks hooks = { on_event, on_lost, d };
+	int ret;
+
+	ret = wm_dp__events_open(d->dp, &hooks, err);
+	if (ret)
+		return ret;
+	ret = wm_timer__init(&d->events.timer, d->event, consume, d);
+	if (ret >= 0)
+		ret = sd_event_add_io(d->event, &d->events.io, wm_dp__events_fd(d->dp), EPOLLIN,
+				      on_readable, d);
+	if (ret < 0)
+		return wm_err__sys(err, ret, "cannot wait for events");
+	wm_timer__arm(&d->events.timer, IDLE_US);
+	return 0;
+}
+
+void wm_events__stop(struct wm_events *events)
+{
+	wm_timer__free(&events->timer);
+	events->io = sd_event_source_disable_unref(events->io);
+}

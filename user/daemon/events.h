@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What the data plane tells about flows, handed to the rules. */
+#ifndef WM_EVENTS_H
+#define WM_EVENTS_H
+
+#include <stdint.h>
+
+#include "err.h"
+#include "timer.h"
+
+struct wm_daemon;
+
+struct wm_events {
+	struct wm_timer timer;
+	sd_event_source *io;
+	uint64_t read, lost; /* since the start */
+	uint64_t last_ns;    /* when one came */
+};
+
+int wm_events__start(struct wm_daemon *daemon, struct wm_err *err);
+void wm_events__stop(struct wm_events *events);
+
+#endif

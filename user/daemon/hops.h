@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The next hop's MAC address for each real: given in the configuration
+ * (`gateway`), or found out by route and neighbour and followed from then on.
+ * A real whose next hop is not known cannot be sent to; whoever asks here keeps
+ * it out of the rings until it is.
+ */
+#ifndef WM_HOPS_H
+#define WM_HOPS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <systemd/sd-event.h>
+
+#include "addr.h"
+#include "config.h"
+#include "err.h"
+
+struct wm_hops;
+
+/* `changed` is called from the loop, some time after a next hop became known or
+ * changed. ifindex: the interfaces that packets leave by; kept, not copied. */
+int wm_hops__new(struct wm_hops **hops, sd_event *event, const int *ifindex, size_t n,
+		 void (*changed)(void *arg), void *arg, struct wm_err *err);
+void wm_hops__free(struct wm_hops *hops);
+
+/* What a running data plane sends to: believed until the kernel says otherwise.
+ * Before the first wm_hops__add(). */
+int wm_hops__learn(struct wm_hops *hops, const struct wm_addr *real, const uint8_t mac[6]);
+
+/* Follow the reals of this configuration too. 0 or -ENOMEM. */
+int wm_hops__add(struct wm_hops *hops, const struct wm_config *config);
+/* Follow only these any more. */
+void wm_hops__keep(struct wm_hops *hops, const struct wm_config *config);
+
+/* Wait until all are known, `ms` at most. */
+void wm_hops__wait(struct wm_hops *hops, int ms);
+/* Name in the log those that are not, each once. */
+void wm_hops__warn(struct wm_hops *hops);
+
+/* false: not known. */
+bool wm_hops__mac(const struct wm_hops *hops, const struct wm_config *config,
+		  const struct wm_addr *real, uint8_t mac[6]);
+
+#endif

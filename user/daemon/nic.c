@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Which backend, and its place in the loop: rules do what is due in
+ * wm_rules__tick(), which says when to come again. That is bounded on both
+ * sides, so that a backend in a hurry does not eat a CPU and one that sleeps is
+ * still looked at.
+ */
+#include "nic.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+
+#include "daemon.h"
+#include "log.h"
+
+enum {
+	TICK_MIN_US = 2 * WM_TIMER_MS,
+	TICK_MAX_US = 100 * WM_TIMER_MS,
+	MARK_BITS_PLANNED = 16, /* without a NIC: as if there were an ordinary one */
+};
+
+/* --- backend --- */
+
+static int refuse(struct wm_err *err, const char *name)
+{
+	return wm_err__set(err, -EOPNOTSUPP, "offload: backend %s is not in this version: "
+			   "use sim (a software NIC), none, or auto", name);
+}
+
+static int choose(const struct wm_config *config, const char **name, struct wm_err *err)
+{
+	switch (config->offload.backend) {
+	case WM_BACKEND_AUTO:
+		*name = config->offload.sim_pin ? "sim" : "none";
+		return 0;
+	case WM_BACKEND_NONE:
+		*name = "none";
+		return 0;
+	case WM_BACKEND_SIM:
+		*name = "sim";
+		return 0;
+	case WM_BACKEND_FLOWER:
+		return refuse(err, "flower");
+	case WM_BACKEND_NTUPLE:
+		return refuse(err, "ntuple");
+	}
+	return refuse(err, "?");
+}
+
+int wm_nic__open(struct wm_nic *nic, const struct wm_config *config, struct wm_err *err)
+{
+	const char *pin = config->offload.sim_pin, *name = NULL;
+	char *argument = NULL;
+	int ret;
+
+	ret = choose(config, &name, err);
+	if (ret)
+		return ret;
+	nic->ops = wm_offload__find(name);
+	if (!nic->ops)
+		return refuse(err, name);
+	if (pin) {
+		argument = wm_daemon__path(config, pin);
+		if (!argument)
+			return wm_err__sys(err, -ENOMEM, "offload");
+	}
+	ret = nic->ops->open(&nic->off, config->interfaces[0], argument, err);
+	free(argument);
+	if (ret) {
+		nic->ops = NULL;
+		return ret;
+	}
+	if (nic->ops->caps)
+		nic->mark_bits = nic->ops->caps(nic->off)->mark_bits;
+	return 0;
+}
+
+bool wm_nic__works(const struct wm_nic *nic)
+{
+	return nic->ops && nic->ops->install;
+}
+
+uint32_t wm_nic__mark_bits(const struct wm_nic *nic)
+{
+	return nic->mark_bits ? nic->mark_bits : MARK_BITS_PLANNED;
+}
+
+const struct wm_model_dest *wm_nic__dest_of(const struct wm_daemon *d, uint32_t mark)
+{
+	uint32_t id = mark & ((1u << wm_dp__params(d->dp)->dest_bits) - 1);
+	const struct wm_model_dest *dest = wm_model__dest(d->model, id);
+
+	if (!dest || dest->state != WM_DEST_LIVE || wm_model__dest_mark(d->model, dest) != mark)
+		return NULL;
+	return dest;
+}
+
+/* --- rules --- */
+
+/* Packets that the NIC marks pass the flow table by: it must not age. */
+static void on_used(void *arg, const struct wm_flow *flow)
+{
+	struct wm_daemon *d = arg;
+
+	wm_dp__flow_touch(d->dp, flow);
+}
+
+static void on_gone(void *arg, const struct wm_flow *flow)
+{
+	struct wm_daemon *d = arg;
+
+	wm_dp__flow_restart(d->dp, flow);
+}
+
+static void tick(void *arg)
+{
+	struct wm_nic *nic = arg;
+	uint64_t now = wm_now_ns(), next = wm_rules__tick(nic->rules, now);
+	uint64_t us = next > now ? (next - now) / 1000 : 0;
+
+	if (us < TICK_MIN_US)
+		us = TICK_MIN_US;
+	wm_timer__arm(&nic->timer, us < TICK_MAX_US ? us : TICK_MAX_US);
+}
+
+void wm_nic__hurry(struct wm_nic *nic)
+{
+	wm_timer__arm_within(&nic->timer, TICK_MIN_US);
+}
+
+static struct wm_rules_options options_of(const struct wm_config *config)
+{
+	return (struct wm_rules_options){
+		.max_rules = config->offload.max_rules,
+		.installs_per_second = config->offload.installs_per_second,
+		.idle_ns = config->offload.idle_ns,
+	};
+}
+
+void wm_nic__configure(struct wm_nic *nic, const struct wm_config *config)
+{
+	struct wm_rules_options options = options_of(config);
+
+	wm_rules__configure(nic->rules, &options);
+}
+
+int wm_nic__start(struct wm_daemon *d, struct wm_err *err)
+{
+	const struct wm_rules_hooks hooks = { .used = on_used, .gone = on_gone, .arg = d };
+	struct wm_rules_options options = options_of(d->config);
+	struct wm_nic *nic = &d->nic;
+	int ret;
+
+	nic->rules = wm_rules__new(nic->ops, nic->off, &options, &hooks);
+	if (!nic->rules)
+		return wm_err__sys(err, -ENOMEM, "offload");
+	ret = wm_timer__init(&nic->timer, d->event, tick, nic);
+	return ret < 0 ? wm_err__sys(err, ret, "cannot make a timer") : 0;
+}
+
+/* Does a rule that the NIC holds send its flow where the flow table would? */
+static bool is_valid(void *arg, const struct wm_rule *rule)
+{
+	const struct wm_daemon *d = arg;
+	const struct wm_model_dest *dest = wm_nic__dest_of(d, rule->mark);
+	const struct wm_flow *flow = &rule->flow;
+	struct wm_addr to = { .family = flow->family };
+	const struct wm_model_vip *vip;
+
+	if (!dest || wm_dp__dest(d->dp, dest->id)->mark != rule->mark)
+		return false;
+	for (int i = 0; i < 4; i++)
+		to.word[i] = flow->dst[i];
+	vip = wm_model__vip_of(d->model, &to, flow->dport, flow->proto);
+	return vip && vip->number == dest->vip && vip->offload;
+}
+
+int wm_nic__reconcile(struct wm_daemon *d, struct wm_err *err)
+{
+	int ret = wm_rules__reconcile(d->nic.rules, is_valid, d, wm_now_ns());
+
+	if (ret)
+		return wm_err__sys(err, ret, "offload %s: cannot list the rules of %s",
+				   d->nic.ops->name, d->config->interfaces[0]);
+	wm_nic__hurry(&d->nic);
+	return 0;
+}
+
+void wm_nic__stop(struct wm_nic *nic)
+{
+	wm_timer__free(&nic->timer);
+	wm_rules__free(nic->rules);
+	if (nic->ops)
+		nic->ops->close(nic->off);
+	*nic = (struct wm_nic){};
+}
+
+static uint64_t rules_left(const struct wm_rules *rules)
+{
+	struct wm_rules_stats stats;
+
+	wm_rules__stats(rules, &stats);
+	return stats.state[WM_RULE_INSTALLING] + stats.state[WM_RULE_ACTIVE] +
+	       stats.state[WM_RULE_DELETING];
+}
+
+uint64_t wm_nic__retire_all(struct wm_nic *nic, uint32_t ms)
+{
+	uint64_t end = wm_now_ns() + ms * 1000000ull, left;
+
+	if (!nic->rules)
+		return 0;
+	wm_rules__retire_all(nic->rules, wm_now_ns());
+	for (;;) {
+		wm_rules__tick(nic->rules, wm_now_ns());
+		left = rules_left(nic->rules);
+		if (!left || wm_now_ns() >= end)
+			return left;
+		poll(NULL, 0, TICK_MIN_US / WM_TIMER_MS);
+	}
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* The offload backend that the configuration asks for, and the rules in it. */
+#ifndef WM_NIC_H
+#define WM_NIC_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "config.h"
+#include "err.h"
+#include "model.h"
+#include "offload.h"
+#include "rules.h"
+#include "timer.h"
+
+struct wm_daemon;
+
+struct wm_nic {
+	const struct wm_offload_ops *ops;
+	struct wm_offload *off;
+	uint32_t mark_bits;   /* what the NIC carries; 0: no NIC */
+	struct wm_rules *rules;
+	struct wm_timer timer;
+};
+
+/* Choose and open the backend. Nothing is installed. */
+int wm_nic__open(struct wm_nic *nic, const struct wm_config *config, struct wm_err *err);
+/* Can rules be installed at all? */
+bool wm_nic__works(const struct wm_nic *nic);
+/* The width of marks to plan for. */
+uint32_t wm_nic__mark_bits(const struct wm_nic *nic);
+
+/* Rules, without touching the NIC; then what it holds, reconciled, and from
+ * then on its life. Stop leaves the rules in the NIC. */
+int wm_nic__start(struct wm_daemon *daemon, struct wm_err *err);
+int wm_nic__reconcile(struct wm_daemon *daemon, struct wm_err *err);
+void wm_nic__stop(struct wm_nic *nic);
+/* Take over what a new configuration says about rules. */
+void wm_nic__configure(struct wm_nic *nic, const struct wm_config *config);
+/* There is something to do: do not wait for the timer's time. */
+void wm_nic__hurry(struct wm_nic *nic);
+/* Delete every rule, waiting `ms` at most. Returns how many are left. */
+uint64_t wm_nic__retire_all(struct wm_nic *nic, uint32_t ms);
+
+/* The live destination that a mark names, or NULL. */
+const struct wm_model_dest *wm_nic__dest_of(const struct wm_daemon *daemon, uint32_t mark);
+
+#endif

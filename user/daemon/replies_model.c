@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: GPL-2.0
+/* What there is: vips, reals, destinations, rings, marks. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "put.h"
+#include "replies.h"
+
+static const char *const hash_names[] = {
+	[WM_HASH_MAGLEV] = "maglev",
+	[WM_HASH_MAGLEV_V1] = "maglev-v1",
+};
+
+static void add_stats(struct wm_dest_stats *sum, const struct wm_dest_stats *stats)
+{
+	sum->packets += stats->packets;
+	sum->marked += stats->marked;
+	sum->bytes += stats->bytes;
+	sum->flows += stats->flows;
+}
+
+static json_t *vip_row(struct wm_daemon *d, const struct wm_model_vip *vip)
+{
+	struct wm_dest_stats stats, sum = {};
+	json_t *o = json_object();
+
+	for (size_t i = 0; i < vip->n_dests; i++) {
+		wm_dp__dest_stats(d->dp, vip->dests[i], &stats);
+		add_stats(&sum, &stats);
+	}
+	wm_put__text(o, "name", vip->name);
+	wm_put__addr(o, "address", &vip->address);
+	wm_put__count(o, "port", ntohs(vip->port));
+	wm_put__text(o, "protocol", wm_proto__name(vip->proto));
+	wm_put__count(o, "number", vip->number);
+	wm_put__text(o, "hash", hash_names[vip->hash]);
+	wm_put__bool(o, "offload", vip->offload);
+	wm_put__count(o, "ring", vip->ring);
+	wm_put__count(o, "reals", vip->n_dests);
+	wm_put__traffic(o, &sum);
+	return o;
+}
+
+WM_REPLY(vip)
+{
+	json_t *list = json_array();
+
+	(void)request;
+	(void)err;
+	for (size_t i = 0; i < wm_model__n_vips(daemon->model); i++)
+		json_array_append_new(list, vip_row(daemon, wm_model__vip(daemon->model, i)));
+	*data = list;
+	return 0;
+}
+
+static const struct wm_model_vip *find_vip(const struct wm_daemon *d, const json_t *request,
+					   struct wm_err *err)
+{
+	const char *name = json_string_value(json_object_get(request, "vip"));
+	const struct wm_model_vip *vip = wm_model__vip_by_name(d->model, name);
+
+	if (!vip)
+		wm_err__set(err, -ENOENT, "no vip is called \"%.64s\"", name);
+	return vip;
+}
+
+/* The model has weight 0 for a real whose next hop is unknown; people want to see
+ * what they configured. The model's vips stand in the configuration's order. */
+static uint32_t weight_of(const struct wm_daemon *d, size_t vip, size_t real,
+			  const struct wm_model_dest *dest)
+{
+	const struct wm_config_vip *config = &d->config->vips[vip];
+
+	if (vip >= d->config->n_vips || real >= config->n_reals ||
+	    !wm_addr__equal(&config->reals[real].address, &dest->real))
+		return dest->weight;
+	return config->reals[real].weight;
+}
+
+static void append_reals(struct wm_daemon *d, json_t *list, size_t index)
+{
+	const struct wm_model_vip *vip = wm_model__vip(d->model, index);
+
+	for (size_t i = 0; i < vip->n_dests; i++) {
+		const struct wm_model_dest *dest = wm_model__dest(d->model, vip->dests[i]);
+		json_t *o = json_object();
+		struct wm_dest_stats stats;
+
+		wm_dp__dest_stats(d->dp, dest->id, &stats);
+		wm_put__text(o, "vip", vip->name);
+		wm_put__addr(o, "address", &dest->real);
+		wm_put__count(o, "weight", weight_of(d, index, i, dest));
+		wm_put__count(o, "dest", dest->id);
+		wm_put__count(o, "slots", d->slots[dest->id]);
+		json_object_set_new(o, "share",
+				    json_real(d->slots[dest->id] / (double)WM_RING_SLOTS));
+		wm_put__traffic(o, &stats);
+		json_array_append_new(list, o);
+	}
+}
+
+WM_REPLY(real)
+{
+	const struct wm_model_vip *only = NULL;
+	json_t *list;
+
+	if (json_object_get(request, "vip")) {
+		only = find_vip(daemon, request, err);
+		if (!only)
+			return -ENOENT;
+	}
+	list = json_array();
+	for (size_t i = 0; i < wm_model__n_vips(daemon->model); i++)
+		if (!only || wm_model__vip(daemon->model, i) == only)
+			append_reals(daemon, list, i);
+	*data = list;
+	return 0;
+}
+
+/* A retiring destination's vip may be gone; its entry still tells which it was. */
+static void put_vip_of(json_t *o, struct wm_daemon *d, const struct wm_model_dest *dest)
+{
+	const struct wm_model_vip *vip = wm_model__vip_by_number(d->model, dest->vip);
+	const struct wm_dest *e = wm_dp__dest(d->dp, dest->id);
+	struct wm_addr addr = { .family = WM_IPV6 };
+	char text[WM_ENDPOINT_TEXT], service[WM_ENDPOINT_TEXT + 8];
+
+	if (vip) {
+		wm_put__text(o, "vip", vip->name);
+		return;
+	}
+	for (int i = 0; i < 4; i++)
+		addr.word[i] = e->vip_addr[i];
+	if (e->encap == WM_ENCAP_4IN4 || e->encap == WM_ENCAP_4IN6)
+		addr.family = WM_IPV4;
+	snprintf(service, sizeof(service), "%s/%s", wm_endpoint__format(&addr, e->vip_port, text),
+		 wm_proto__name(e->proto));
+	wm_put__text(o, "vip", service);
+}
+
+static json_t *dest_row(struct wm_daemon *d, const struct wm_model_dest *dest)
+{
+	struct wm_dest_stats stats;
+	json_t *o = json_object();
+
+	wm_dp__dest_stats(d->dp, dest->id, &stats);
+	wm_put__count(o, "dest", dest->id);
+	wm_put__count(o, "mark", wm_model__dest_mark(d->model, dest));
+	wm_put__count(o, "generation", dest->generation);
+	put_vip_of(o, d, dest);
+	wm_put__addr(o, "real", &dest->real);
+	wm_put__text(o, "state", dest->state == WM_DEST_LIVE ? "live" : "retiring");
+	wm_put__traffic(o, &stats);
+	return o;
+}
+
+WM_REPLY(dest)
+{
+	json_t *list = json_array();
+
+	(void)request;
+	(void)err;
+	for (uint32_t id = 1; id < 1u << wm_dp__params(daemon->dp)->dest_bits; id++) {
+		const struct wm_model_dest *dest = wm_model__dest(daemon->model, id);
+
+		if (dest)
+			json_array_append_new(list, dest_row(daemon, dest));
+	}
+	*data = list;
+	return 0;
+}
+
+/* As the data plane has it, not as it should be. */
+WM_REPLY(ring)
+{
+	const struct wm_model_vip *vip = find_vip(daemon, request, err);
+	json_t *o, *reals, *slots;
+	const struct wm_ring *ring;
+	int index[1 << WM_DEST_BITS_MAX];
+
+	if (!vip)
+		return -ENOENT;
+	for (size_t i = 0; i < sizeof(index) / sizeof(index[0]); i++)
+		index[i] = -1;
+	reals = json_array();
+	for (size_t i = 0; i < vip->n_dests; i++) {
+		const struct wm_model_dest *dest = wm_model__dest(daemon->model, vip->dests[i]);
+		char text[WM_ADDR_TEXT];
+
+		index[dest->id] = i;
+		json_array_append_new(reals, json_string(wm_addr__format(&dest->real, text)));
+	}
+	slots = json_array();
+	ring = wm_dp__ring(daemon->dp, vip->ring);
+	for (uint32_t slot = 0; slot < WM_RING_SLOTS; slot++)
+		json_array_append_new(slots, json_integer(index[ring->slot[slot]]));
+	o = json_object();
+	wm_put__text(o, "vip", vip->name);
+	json_object_set_new(o, "reals", reals);
+	json_object_set_new(o, "slot", slots);
+	*data = o;
+	return 0;
+}
+
+/* What the data plane would make of a mark, by the same steps (bpf/mark.h). */
+static const char *meaning(const struct wm_dest *entry, uint32_t id, uint32_t mark)
+{
+	if (!id || entry->encap == WM_ENCAP_NONE)
+		return "unknown";
+	if (entry->mark == mark)
+		return "live";
+	return entry->mark ? "stale" : "gone";
+}
+
+WM_REPLY(mark)
+{
+	uint32_t dest_bits = wm_dp__params(daemon->dp)->dest_bits, id;
+	json_int_t mark = json_integer_value(json_object_get(request, "mark"));
+	const struct wm_model_dest *dest;
+	json_t *o;
+
+	if (mark > UINT32_MAX)
+		return wm_err__set(err, -ERANGE, "a mark has 32 bits, %" PRIu64 " has more",
+				   (uint64_t)mark);
+	id = mark & ((1u << dest_bits) - 1);
+	o = json_object();
+	wm_put__count(o, "mark", mark);
+	wm_put__count(o, "dest", id);
+	wm_put__count(o, "generation", mark >> dest_bits);
+	wm_put__text(o, "meaning", meaning(wm_dp__dest(daemon->dp, id), id, mark));
+	dest = wm_nic__dest_of(daemon, mark);
+	if (dest && wm_dp__dest(daemon->dp, id)->mark == mark) {
+		put_vip_of(o, daemon, dest);
+		wm_put__addr(o, "real", &dest->real);
+	} else {
+		wm_put__null(o, "vip");
+		wm_put__null(o, "real");
+	}
+	*data = o;
+	return 0;
+}

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The daemon as a whole: status, stats, reload. */
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "put.h"
+#include "replies.h"
+
+static int by_address(const void *a, const void *b)
+{
+	return wm_addr__compare(a, b);
+}
+
+/* Different addresses. */
+static size_t count_reals(const struct wm_config *config)
+{
+	size_t n = 0, different = 0;
+	struct wm_addr *list;
+
+	for (size_t i = 0; i < config->n_vips; i++)
+		n += config->vips[i].n_reals;
+	list = calloc(n + 1, sizeof(*list));
+	if (!list)
+		return n;
+	n = 0;
+	for (size_t i = 0; i < config->n_vips; i++)
+		for (size_t k = 0; k < config->vips[i].n_reals; k++)
+			list[n++] = config->vips[i].reals[k].address;
+	qsort(list, n, sizeof(*list), by_address);
+	for (size_t i = 0; i < n; i++)
+		different += !i || by_address(&list[i - 1], &list[i]);
+	free(list);
+	return different;
+}
+
+static size_t count_dests(const struct wm_daemon *d, enum wm_dest_state state)
+{
+	size_t n = 0;
+
+	for (uint32_t id = 1; id < 1u << wm_dp__params(d->dp)->dest_bits; id++) {
+		const struct wm_model_dest *dest = wm_model__dest(d->model, id);
+
+		n += dest && dest->state == state;
+	}
+	return n;
+}
+
+static json_t *interfaces(const struct wm_config *config)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < config->n_interfaces; i++)
+		json_array_append_new(list, json_string(config->interfaces[i]));
+	return list;
+}
+
+static void put_program(json_t *o, struct wm_daemon *d)
+{
+	const struct wm_params *params = wm_dp__params(d->dp);
+
+	json_object_set_new(o, "interfaces", interfaces(d->config));
+	wm_put__text(o, "mode", wm_dp__mode_name(d->dp));
+	wm_put__bool(o, "adopted", wm_dp__adopted(d->dp));
+	wm_put__count(o, "prog_id", wm_dp__prog_id(d->dp));
+	wm_put__count(o, "abi", params->version);
+	wm_put__count(o, "vips", d->config->n_vips);
+	wm_put__count(o, "reals", count_reals(d->config));
+	wm_put__count(o, "dests", count_dests(d, WM_DEST_LIVE));
+	wm_put__count(o, "dests_max", (1u << params->dest_bits) - 1);
+	wm_put__count(o, "retiring", count_dests(d, WM_DEST_RETIRING));
+	wm_put__count(o, "flows_max", (uint64_t)WM_FLOW_WAYS << params->flow_bits);
+}
+
+static void put_sent(json_t *o, struct wm_daemon *d)
+{
+	uint64_t counter[WM_COUNTERS_MAX], bytes;
+
+	wm_dp__counters(d->dp, counter, &bytes);
+	wm_put__count(o, "packets", counter[WM_C_TX_MARKED] + counter[WM_C_TX_HIT] +
+		      counter[WM_C_TX_MISS] + counter[WM_C_TX_SYN]);
+	wm_put__count(o, "bytes", bytes);
+	wm_put__count(o, "marked", counter[WM_C_TX_MARKED]);
+}
+
+static json_t *offload_status(const struct wm_nic *nic)
+{
+	struct wm_rules_stats stats;
+	json_t *o = json_object();
+
+	wm_rules__stats(nic->rules, &stats);
+	wm_put__text(o, "backend", nic->ops->name);
+	wm_put__count(o, "rules", stats.state[WM_RULE_ACTIVE]);
+	wm_put__count(o, "rules_max", wm_nic__works(nic) ? stats.max_rules : 0);
+	wm_put__count(o, "mark_bits", wm_nic__mark_bits(nic));
+	wm_put__bool(o, "backing_off", stats.backing_off);
+	return o;
+}
+
+static void put_reload(json_t *o, const struct wm_reload *reload)
+{
+	json_t *last;
+
+	wm_put__count(o, "reloads", reload->count);
+	if (!reload->last_ns)
+		return;
+	last = json_object();
+	wm_put__bool(last, "ok", reload->ok);
+	wm_put__text(last, "text", reload->text);
+	wm_put__seconds(last, "age_s", wm_now_ns() - reload->last_ns);
+	json_object_set_new(o, "last_reload", last);
+}
+
+WM_REPLY(status)
+{
+	struct wm_daemon *d = daemon;
+	json_t *o = json_object();
+
+	(void)request;
+	(void)err;
+	wm_put__text(o, "version", WM_VERSION);
+	wm_put__count(o, "pid", getpid());
+	wm_put__seconds(o, "uptime_s", wm_now_ns() - d->started_ns);
+	wm_put__text(o, "config", d->options->config);
+	put_program(o, d);
+	put_sent(o, d);
+	json_object_set_new(o, "offload", offload_status(&d->nic));
+	put_reload(o, &d->reload);
+	*data = o;
+	return 0;
+}
+
+static json_t *offload_stats(const struct wm_rules *rules)
+{
+	json_t *o = json_object(), *ended = json_object();
+	struct wm_rules_stats stats;
+
+	wm_rules__stats(rules, &stats);
+	wm_put__count(o, "candidates", stats.candidates);
+	wm_put__count(o, "installed", stats.installed);
+	wm_put__count(o, "refused", stats.refused);
+	wm_put__count(o, "full", stats.full);
+	wm_put__count(o, "held", stats.held);
+	wm_put__count(o, "failed_removals", stats.failed_removals);
+	wm_put__count(o, "active", stats.state[WM_RULE_ACTIVE]);
+	wm_put__count(o, "installing", stats.state[WM_RULE_INSTALLING]);
+	wm_put__count(o, "deleting", stats.state[WM_RULE_DELETING]);
+	for (int end = 0; end < WM_ENDS; end++)
+		wm_put__count(ended, wm_rule_end__name(end), stats.ended[end]);
+	json_object_set_new(o, "ended", ended);
+	wm_put__count(o, "packets", stats.packets);
+	wm_put__count(o, "bytes", stats.bytes);
+	return o;
+}
+
+WM_REPLY(stats)
+{
+	uint64_t counter[WM_COUNTERS_MAX], bytes;
+	json_t *o = json_object(), *counters = json_object(), *events = json_object();
+
+	(void)request;
+	(void)err;
+	wm_dp__counters(daemon->dp, counter, &bytes);
+	for (int i = 0; i < WM_COUNTERS_USED; i++)
+		wm_put__count(counters, wm_counter_names[i], counter[i]);
+	wm_put__count(events, "read", daemon->events.read);
+	wm_put__count(events, "lost", daemon->events.lost);
+	json_object_set_new(o, "counters", counters);
+	wm_put__count(o, "bytes", bytes);
+	json_object_set_new(o, "offload", offload_stats(daemon->nic.rules));
+	json_object_set_new(o, "events", events);
+	*data = o;
+	return 0;
+}
+
+WM_REPLY(reload)
+{
+	int ret = wm_reload__now(daemon, err);
+
+	(void)request;
+	if (!ret)
+		*data = json_pack("{s:s}", "summary", daemon->reload.text);
+	return ret;
+}
