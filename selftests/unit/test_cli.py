@@ -227,6 +227,17 @@ def test_status_says_what_an_operator_must_see(ask):
     assert pairs["last reload"] == "2.0 s ago, FAILED: waymark.yaml:3:1: unknown key"
 
 
+def test_status_keeps_the_lines_of_an_error(ask):
+    text = "waymark.yaml:3:1: unknown key\nwaymark.yaml:9:2: no weight"
+    ask.daemon.replies["status"] = STATUS | {"last_reload": {"ok": False, "text": text, "age_s": 2.0}}
+    lines = ask().out.splitlines()
+    assert lines[-2].endswith("FAILED: waymark.yaml:3:1: unknown key")
+    assert lines[-1].strip() == "waymark.yaml:9:2: no weight"
+    assert lines[-1].startswith(" " * 10), "under the value, not under the title"
+    raw = ask("--raw").out.splitlines()
+    assert len(raw) == len(set(line.split(" ", 1)[0] for line in raw)), "a line a key"
+
+
 def test_status_before_the_first_reload(ask):
     ask.daemon.replies["status"] = {k: v for k, v in STATUS.items() if k != "last_reload"}
     assert "last reload" not in ask().pairs()
@@ -277,6 +288,12 @@ def test_flow_that_nobody_knows(ask):
                                   "idle_s": None, "state": None, "counted": 0, "rule": None}
     pairs = ask("flow", *FLOW_ARGS).pairs()
     assert (pairs["flow table"], pairs["rule"]) == ("not in it", "none")
+
+
+def test_flow_that_closes_has_no_count(ask):
+    ask.daemon.replies["flow"] = REPLIES["flow"] | {"state": "closing", "counted": None}
+    table = ask("flow", *FLOW_ARGS).pairs()["flow table"]
+    assert table == "destination 3 (10.200.2.13), closing, idle 0.4 s"
 
 
 def test_flow_alone_lists_rules(ask):

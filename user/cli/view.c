@@ -323,13 +323,29 @@ static int add_keys(struct libscols_table *table, const struct view *view, const
 	return ret;
 }
 
+/* What spans lines (the errors of a configuration) keeps them, but for scripts. */
+static int add_value_column(struct libscols_table *table, bool raw)
+{
+	struct libscols_column *value;
+
+	value = scols_table_new_column(table, "value", 0, raw ? 0 : SCOLS_FL_WRAP);
+	if (!value)
+		return -ENOMEM;
+	if (raw)
+		return 0;
+	return scols_column_set_wrapfunc(value, scols_wrapnl_chunksize, scols_wrapnl_nextchunk,
+					 NULL) ?:
+	       scols_column_set_safechars(value, "\n");
+}
+
 static int show_block(const struct view *view, const json_t *data, const struct output *out)
 {
 	struct libscols_table *table = new_table(out, false);
 	int ret = -ENOMEM;
 
-	if (table && scols_table_new_column(table, "key", 0, 0) &&
-	    scols_table_new_column(table, "value", 0, 0))
+	if (table && scols_table_new_column(table, "key", 0, 0))
+		ret = add_value_column(table, out->raw);
+	if (!ret)
 		ret = out->raw || out->columns ? add_keys(table, view, data, out) :
 						 add_sentences(table, view, data, out);
 	if (!ret && scols_table_get_nlines(table))

@@ -138,7 +138,7 @@ static const struct column flow_keys[] = {
 	  "seconds since a packet last wrote the entry; coarse" },
 	{ "state", "state", FORMAT_TEXT,
 	  "counting, proven (offered to the NIC) or closing (FIN or RST seen)" },
-	{ "counted", "counted", FORMAT_COUNT, "packets counted towards a rule" },
+	{ "counted", "counted", FORMAT_COUNT, "packets counted towards a rule; null when closing" },
 	{ "rule.state", "rule", FORMAT_TEXT,
 	  "state of its rule; rule is null if there is none" },
 	{ "rule.mark", "mark", FORMAT_MARK, "mark that the rule sets" },
@@ -152,8 +152,10 @@ static const struct column flow_keys[] = {
 
 static const struct view_line flow_lines[] = {
 	{ NULL, "flow", "{protocol} {source} to {destination}" },
-	{ "in_table", "flow table",
+	{ "in_table counted", "flow table",
 	  "destination {dest} ({real}), {state}, {counted} packets counted, idle {idle_s}" },
+	{ "in_table !counted", "flow table",
+	  "destination {dest} ({real}), {state}, idle {idle_s}" },
 	{ "!in_table", "flow table", "not in it" },
 	{ "rule", "rule", "{rule.state} for {rule.age_s}, mark {rule.mark}: "
 			  "destination {rule.dest} ({rule.real})" },
