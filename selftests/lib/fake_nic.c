@@ -89,13 +89,16 @@ static void nic_remove(struct wm_offload *nic, const struct wm_flow *flows, size
 static int nic_poll(struct wm_offload *nic,
 		    void (*done)(void *arg, const struct wm_rule *rule, int result), void *arg)
 {
-	int n = nic->n_pending;
+	uint32_t n = nic->n_pending;
 
 	if (nic->late)
 		return 0;
-	for (int i = 0; i < n; i++)
+	if (nic->answers && nic->answers < n)
+		n = nic->answers;
+	for (uint32_t i = 0; i < n; i++)
 		done(arg, &nic->pending[i], nic->install_error ?: nic_put(nic, &nic->pending[i]));
-	nic->n_pending = 0;
+	nic->n_pending -= n;
+	memmove(nic->pending, nic->pending + n, nic->n_pending * sizeof(nic->pending[0]));
 	return n;
 }
 

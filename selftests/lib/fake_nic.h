@@ -33,6 +33,7 @@ struct wm_offload {
 	uint32_t full_at;    /* 0: never */
 	int install_error, remove_error, list_error;
 	uint32_t error_every; /* 0: every install */
+	uint32_t answers;     /* most that one poll tells; 0: all */
 	bool lose_installs, lose_removals, late;
 	/* What it was asked. */
 	uint32_t asked, removals, calls;

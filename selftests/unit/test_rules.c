@@ -161,6 +161,37 @@ static void test_lost_install_is_noticed(void **state)
 	assert_int_equal(w->gone[1], 0);
 }
 
+/* Packets that the NIC counted prove that the rule is there. */
+static void test_used_rule_is_not_verified(void **state)
+{
+	struct world *w = *state;
+
+	world_offer(w, 1, 7);
+	world_readings(w, 2, 1, 2);
+	world_offer(w, 1, 7);
+	world_offer(w, 1, 7);
+	world_readings(w, 1, 1, 2);
+	world_offer(w, 1, 7);
+	world_tick(w);
+	assert_int_equal(w->nic.asked, 1);
+}
+
+static void test_rule_missing_now_and_then(void **state)
+{
+	struct world *w = *state;
+
+	world_offer(w, 1, 7);
+	world_tick(w);
+	for (int i = 0; i < 3; i++) {
+		w->nic.slot[1].in = false;
+		world_readings(w, 1, 0, 0);
+		w->nic.slot[1].in = true;
+		world_readings(w, 1, 1, 2);
+	}
+	assert_int_equal(world_state_of(w, 1), WM_RULE_ACTIVE);
+	assert_int_equal(w->gone[1], 0);
+}
+
 static void test_lost_rule_is_forgotten(void **state)
 {
 	struct world *w = *state;
@@ -304,6 +335,70 @@ static void test_new_rules_are_not_evicted(void **state)
 	assert_int_equal(w->nic.n, 4);
 }
 
+/* A rule that came in just before a reading has had no time to show packets. */
+static void test_rules_get_a_whole_reading(void **state)
+{
+	struct world *w = *state;
+
+	w->options.max_rules = 4;
+	world_restart(w);
+	world_tick(w);
+	world_run(w, w->options.idle_ns / 4 - MS);
+	world_offer_range(w, 0, 4, 1);
+	world_run(w, 2 * MS);
+	world_offer(w, 4, 1);
+	world_tick(w);
+	assert_int_equal(w->gone[4], 1);
+	assert_int_equal(w->nic.n, 4);
+}
+
+/* Without counters nobody can say who is idle. */
+static void test_full_without_counters(void **state)
+{
+	struct world *w = *state;
+
+	w->options.max_rules = 4;
+	w->nic.caps.stats = false;
+	world_restart(w);
+	world_offer_range(w, 0, 4, 1);
+	world_readings(w, 3, 0, 0);
+	world_offer(w, 4, 1);
+	world_tick(w);
+	assert_int_equal(w->gone[4], 1);
+	assert_int_equal(w->nic.n, 4);
+}
+
+static void test_many_take_turns(void **state)
+{
+	struct world *w = *state;
+
+	w->options = (struct wm_rules_options){ 30, 100, 40 * SECOND };
+	world_restart(w);
+	world_offer_range(w, 0, 30, 1);
+	world_readings(w, 3, 0, 0);
+	world_offer_range(w, 100, 130, 1);
+	world_run(w, 300 * MS); /* as fast as the budget lets them */
+	for (uint32_t n = 100; n < 130; n++)
+		assert_true(w->nic.slot[n].in);
+	assert_int_equal(world_stats(w).held, 0);
+	assert_int_equal(w->nic.most, 30);
+}
+
+static void test_no_eviction_for_nothing(void **state)
+{
+	struct world *w = *state;
+
+	w->options = (struct wm_rules_options){ 4, 10, 40 * SECOND };
+	world_restart(w);
+	world_offer_range(w, 0, 4, 1);
+	world_readings(w, 3, 0, 0);
+	world_offer_range(w, 10, 14, 1);
+	w->nic.install_error = -EIO;
+	world_run(w, 9 * MS); /* one is tried; until then nobody else makes room */
+	assert_int_equal(w->nic.asked, 5);
+	assert_int_equal(w->nic.n, 3);
+}
+
 static void test_longest_idle_goes_first(void **state)
 {
 	struct world *w = *state;
@@ -347,6 +442,7 @@ static void test_nic_says_full(void **state)
 	world_tick(w);
 	assert_int_equal(w->nic.n, 4);
 	assert_int_equal(world_stats(w).full, 2);
+	assert_int_equal(world_stats(w).held, 2);
 	assert_int_equal(world_stats(w).refused, 0);
 	assert_false(world_stats(w).backing_off);
 	assert_int_equal(w->gone[4] + w->gone[5], 2);
@@ -544,6 +640,82 @@ static void test_late_refusal(void **state)
 	assert_true(world_stats(w).backing_off);
 }
 
+/* After a refusal, one candidate asks; the others wait for its answer. */
+static void test_one_asks_after_late_refusal(void **state)
+{
+	struct world *w = *state;
+
+	w->nic.late = true;
+	world_offer_range(w, 0, 2, 7);
+	world_tick(w);
+	world_offer_range(w, 2, 10, 7);
+	w->nic.late = false;
+	w->nic.install_error = -EIO;
+	w->now += MS;
+	world_tick(w);
+	assert_int_equal(w->nic.asked, 2);
+	w->nic.late = true;
+	w->nic.install_error = 0;
+	world_run(w, SECOND);
+	assert_int_equal(w->nic.asked, 3);
+	w->nic.late = false;
+	world_run(w, 10 * MS);
+	assert_int_equal(w->nic.asked, 10);
+}
+
+/* The answer to a request of before is none to this one. */
+static void test_answer_to_an_older_request(void **state)
+{
+	struct world *w = *state;
+
+	w->nic.late = true;
+	world_offer(w, 1, 7);
+	world_run(w, 12 * SECOND); /* given up, and may be tried again */
+	world_offer(w, 1, 8);
+	world_tick(w);
+	assert_int_equal(w->nic.n_pending, 2);
+	w->nic.late = false;
+	w->nic.answers = 1;
+	world_tick(w);
+	assert_true(world_in_nic(w, 1, 7));
+	assert_int_equal(world_state_of(w, 1), WM_RULE_INSTALLING);
+	world_tick(w);
+	assert_true(world_in_nic(w, 1, 8));
+	assert_int_equal(world_state_of(w, 1), WM_RULE_ACTIVE);
+}
+
+static void test_listed_before_answered(void **state)
+{
+	struct world *w = *state;
+
+	w->nic.late = true;
+	world_offer(w, 1, 7);
+	world_tick(w);
+	assert_int_equal(nic_put(&w->nic, &w->nic.pending[0]), 0);
+	world_readings(w, 2, 0, 0);
+	assert_int_equal(world_state_of(w, 1), WM_RULE_INSTALLING);
+	w->nic.late = false;
+	world_run(w, 10 * MS);
+	assert_int_equal(w->active[1], 1);
+	assert_int_equal(w->nic.asked, 1);
+}
+
+/* It may be in the NIC all the same, and its mark is in use until it is not. */
+static void test_mark_of_no_answer(void **state)
+{
+	struct world *w = *state;
+
+	w->nic.late = true;
+	w->nic.remove_error = -EIO;
+	world_offer(w, 1, 7);
+	world_run(w, 6 * SECOND);
+	assert_int_equal(world_state_of(w, 1), WM_RULE_DELETING);
+	assert_true(wm_rules__mark_in_use(w->rules, 7));
+	w->nic.remove_error = 0;
+	world_run(w, 6 * SECOND);
+	assert_false(wm_rules__mark_in_use(w->rules, 7));
+}
+
 static void test_no_answer(void **state)
 {
 	struct world *w = *state;
@@ -696,6 +868,15 @@ static void test_failed_removal(void **state)
 	assert_int_equal(world_state_of(w, 1), -1);
 	assert_int_equal(w->gone[1], 1);
 	assert_false(wm_rules__mark_in_use(w->rules, 7));
+
+	world_offer(w, 2, 7); /* the next failure is a first one again */
+	world_tick(w);
+	w->nic.remove_error = -EIO;
+	world_close_flow(w, 2);
+	world_tick(w);
+	w->nic.remove_error = 0;
+	world_run(w, 11 * MS);
+	assert_int_equal(world_state_of(w, 2), -1);
 }
 
 static void test_offer_while_deleting(void **state)
@@ -826,6 +1007,13 @@ static bool is_seven(void *arg, const struct wm_rule *rule)
 	return rule->mark == 7;
 }
 
+static bool is_any(void *arg, const struct wm_rule *rule)
+{
+	(void)arg;
+	(void)rule;
+	return true;
+}
+
 static void put_by_hand(struct world *w, uint32_t n, uint32_t mark)
 {
 	struct wm_rule rule = { nic_flow_of(n), mark };
@@ -853,6 +1041,17 @@ static void test_reconcile(void **state)
 	assert_int_equal(w->nic.asked, 0); /* taken over, not installed anew */
 	world_readings(w, 6, 0, 3);
 	assert_int_equal(w->nic.n, 3); /* they age like others */
+}
+
+/* Whatever the caller says: mark 0 is none. */
+static void test_reconcile_mark_0(void **state)
+{
+	struct world *w = *state;
+
+	put_by_hand(w, 1, 0);
+	assert_int_equal(wm_rules__reconcile(w->rules, is_any, NULL, w->now), 0);
+	world_tick(w);
+	assert_int_equal(w->nic.n, 0);
 }
 
 static void test_reconcile_too_many(void **state)
@@ -942,6 +1141,8 @@ int main(void)
 		T(test_no_backend),
 		T(test_duplicate_offers),
 		T(test_lost_install_is_noticed),
+		T(test_used_rule_is_not_verified),
+		T(test_rule_missing_now_and_then),
 		T(test_lost_rule_is_forgotten),
 		T(test_candidate_changes_mark),
 		T(test_replacement),
@@ -951,6 +1152,10 @@ int main(void)
 		T(test_full_evicts_idle),
 		T(test_full_holds_when_busy),
 		T(test_new_rules_are_not_evicted),
+		T(test_rules_get_a_whole_reading),
+		T(test_full_without_counters),
+		T(test_many_take_turns),
+		T(test_no_eviction_for_nothing),
 		T(test_longest_idle_goes_first),
 		T(test_busy_again_is_safe),
 		T(test_nic_says_full),
@@ -964,6 +1169,10 @@ int main(void)
 		T(test_late_install),
 		T(test_close_of_late_install),
 		T(test_late_refusal),
+		T(test_one_asks_after_late_refusal),
+		T(test_answer_to_an_older_request),
+		T(test_listed_before_answered),
+		T(test_mark_of_no_answer),
 		T(test_no_answer),
 		T(test_answer_after_giving_up),
 		T(test_close_before_install),
@@ -981,6 +1190,7 @@ int main(void)
 		T(test_many_marks),
 		T(test_retire_all),
 		T(test_reconcile),
+		T(test_reconcile_mark_0),
 		T(test_reconcile_too_many),
 		T(test_reconcile_failure),
 		T(test_unknown_rule_is_deleted),

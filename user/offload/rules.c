@@ -560,8 +560,6 @@ static void make_room(struct wm_rules *r, uint64_t now)
 	uint64_t come = least(length(r, WM_LIST_QUEUE), install_max(r));
 
 	shrink(r, now);
-	if (now < r->install_backoff.until || !come)
-		return;
 	while (staying(r) + come > limit(r) && evict_idle(r, now))
 		;
 }
@@ -829,7 +827,7 @@ static void on_found(void *arg, const struct wm_rule *rule, const struct wm_rule
 
 	if (wm_ruletable__find(&r->table, &rule->flow) != WM_RULE_NONE)
 		return;
-	if (!rule->mark || staying(r) >= capacity(r) || !c->valid(c->arg, rule)) {
+	if (!rule->mark || !c->valid(c->arg, rule)) {
 		delete_unknown(r, rule, c->now);
 		return;
 	}
