@@ -371,7 +371,7 @@ def test_stats_shows_what_is_not_zero(ask):
                      "offload.ended.idle", "offload.ended.closed", "offload.packets",
                      "offload.bytes", "events.read", "from_the_future"]
     line = next(line for line in out.splitlines() if line.startswith("tx_marked"))
-    assert re.split(r"\s{2,}", line) == ["tx_marked", "1,000,000", "-", COUNTERS["tx_marked"]]
+    assert re.split(r"\s{2,}", line) == ["tx_marked", "1,000,000", COUNTERS["tx_marked"]]
 
 
 def test_stats_all_shows_every_counter(ask):
@@ -452,6 +452,10 @@ def test_raw_block_is_a_line_a_key(ask):
     assert raw["pid"] == "4242" and raw["flows_max"] == "1048576" and raw["bytes"] == "2048"
     assert raw["interfaces"] == "eth0,eth1" and raw["uptime_s"] == "3725.5"
     assert raw["offload.rules"] == "53"
+
+
+def test_raw_value_is_one_word(ask):
+    assert "last_reload.text 1\\x20vip\\x20added" in ask("--raw").out
 
 
 def test_raw_table_has_plain_numbers(ask):
@@ -945,6 +949,14 @@ def test_completion_of_vips_asks_the_daemon(completion, daemon, tmp_path):
     env = {"path": path, "WAYMARK_SOCKET": str(daemon.path)}
     assert completion("real", "", **env) == [vip["name"] for vip in VIPS]
     assert completion("ring", "dns-", **env) == ["dns-tcp"]
+    name = f"$(touch${{IFS}}{tmp_path}/ran)"
+    daemon.replies["vip"] = [VIPS[0] | {"name": name}, VIPS[0] | {"name": "[fc00::1]:53/udp"}]
+    offered = completion("real", "", **env)
+    assert not (tmp_path / "ran").exists(), "a name is not a command"
+    assert offered[1] == "[fc00::1]:53/udp"
+    echo = subprocess.run(["bash", "-c", f"printf %s {offered[0]}"], capture_output=True, text=True,
+                          timeout=PATIENCE, check=True)
+    assert echo.stdout == name and not (tmp_path / "ran").exists()
     env["WAYMARK_SOCKET"] = str(tmp_path / "nobody.sock")
     assert completion("real", "", **env) == [], "without a daemon it keeps quiet"
 

@@ -212,6 +212,8 @@ void help__manual(FILE *file)
 	print_head(file);
 	fputs(".Pp\nOptions of every command:\n", file);
 	print_options(file, global_options, GLOBAL_OPTIONS_MAX);
+	fputs(".Pp\nWith\n.Fl Fl raw\na value is one word: blanks, quotes,\n.Li $\n"
+	      "and the like in it are written as\n.Li \\ex20\nand so on.\n", file);
 	fputs(".Sh COMMANDS\n"
 	      "A\n.Ar VIP\nis named by its name, by ADDR:PORT/PROTO, or by ADDR:PORT;\n"
 	      "an IPv6 address needs brackets, a port of\n.Li *\nis every port.\n"

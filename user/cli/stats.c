@@ -118,12 +118,15 @@ static int add_unknown(struct sample *sample)
 
 static int show_rows(const struct invocation *in, struct sample *sample, struct wm_err *err)
 {
+	struct output out = in->out;
 	int ret;
 
+	if (!out.columns && !invocation__option(in, "watch"))
+		out.columns = "counter,value,text";
 	sample->rows = json_array();
 	ret = sample->rows ? add_known(sample) ?: add_unknown(sample) : -ENOMEM;
 	if (!ret)
-		ret = view__show_rows(&view_stats, sample->rows, &in->out, err);
+		ret = view__show_rows(&view_stats, sample->rows, &out, err);
 	json_decref(sample->rows);
 	return ret;
 }
