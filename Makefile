@@ -48,13 +48,14 @@ ARCHIVES_cli := $(foreach r,dataplane core lib,$(call archive,$(r)))
 BPF_OBJECTS := $(patsubst bpf/%.bpf.c,$(BUILD)/%.bpf.o,$(wildcard bpf/*.bpf.c))
 PROGRAMS := $(BUILD)/waymarkd $(BUILD)/waymark
 
-.PHONY: all bpf user tests man check demo test bench install clean help
+.PHONY: all bpf user tests man check demo test bench bench-build install clean help
 all: bpf user man
 
 help:
 	@echo 'make             everything into build/'
 	@echo 'make test        build and run every test that this machine can run (root)'
 	@echo 'make demo        a load balancer with clients and reals in network namespaces (root)'
+	@echo 'make bench       measure the data plane; build/bench.json (root)'
 	@echo 'make check       linters'
 	@echo 'make install     DESTDIR= PREFIX=/usr/local'
 	@echo 'make clean'
@@ -97,6 +98,19 @@ $(TESTS): $(BUILD)/selftests/%: selftests/%.c $(TEST_LIB) $(ARCHIVES_daemon)
 		-DWM_SELFTESTS='"$(abspath selftests)"' \
 		$(foreach r,lib core dataplane offload,-Iuser/$(r)) -Iselftests/lib -MMD -MP -MF $@.d \
 		-o $@ $< $(TEST_LIB) $(ARCHIVES_daemon) -lcmocka $(LIBS)
+
+# Benchmarks: the real program inside a driver's loop.
+BENCH := $(BUILD)/selftests/bench/bench
+bench-build: $(BENCH)
+$(BUILD)/selftests/bench/bench.bpf.o: selftests/bench/bench.bpf.c
+	@mkdir -p $(@D)
+	$(call say,BPF) $(CLANG) $(BPF_CFLAGS) -MMD -MP -MF $(@:.o=.d) -c $< -o $@
+$(BENCH): $(sort $(wildcard selftests/bench/*.c)) $(TEST_LIB) $(ARCHIVES_daemon) $(BUILD)/selftests/bench/bench.bpf.o
+	$(call say,LINK) $(CC) $(USER_CFLAGS) -Wno-missing-prototypes -DWM_BUILD='"$(abspath $(BUILD))"' \
+		$(foreach r,lib core dataplane offload,-Iuser/$(r)) -Iselftests/lib -Iselftests/bench -MMD -MP -MF $@.d \
+		-o $@ $(filter-out %.bpf.c,$(filter selftests/bench/%.c,$^)) selftests/lib/packet.c $(ARCHIVES_daemon) -lm $(LIBS)
+bench: bench-build
+	$(BENCH) --json $(BUILD)/bench.json
 
 # Man pages of commands come from the CLI's own table; the others are written.
 man: $(BUILD)/man/waymark.8 $(BUILD)/waymark.bash

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Counters. Each CPU has its own, so plain additions do. On a CPU that has none
- * (more CPUs than the maps were sized for) nothing is counted: a missing
- * counter never costs a packet.
+ * Counters. Each CPU has its own, so plain additions do. A missing counter
+ * never costs a packet: on a CPU beyond those that the maps were sized for
+ * nothing is counted by destination.
  */
 #ifndef WM_BPF_COUNT_H
 #define WM_BPF_COUNT_H
@@ -11,19 +11,17 @@
 
 static __always_inline struct wm_cpu_stats *cpu_stats(__u32 cpu)
 {
-	return bpf_map_lookup_elem(&wm_stats, &cpu);
+	return &wm_stats[cpu & (WM_CPUS_MAX - 1)];
 }
 
 static __always_inline void count(struct wm_cpu_stats *stats, enum wm_counter counter)
 {
-	if (stats)
-		stats->counter[counter]++;
+	stats->counter[counter & (WM_COUNTERS_MAX - 1)]++;
 }
 
 static __always_inline void count_sent(struct wm_cpu_stats *stats, __u32 bytes)
 {
-	if (stats)
-		stats->bytes += bytes;
+	stats->bytes += bytes;
 }
 
 static __always_inline struct wm_dest_stats *dest_stats(__u32 cpu, __u32 dest)

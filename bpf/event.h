@@ -12,8 +12,6 @@
 
 static __always_inline bool event_in_budget(struct wm_cpu_stats *stats, __u64 tick)
 {
-	if (!stats)
-		return false;
 	if (stats->event_tick != tick) {
 		stats->event_tick = tick;
 		stats->event_used = 0;

@@ -3,7 +3,7 @@
  * All maps and global data, in one place. Sizes here are those of `ip link set
  * xdp`; a daemon that loads the object sets its own and says so in wm_params.
  *
- * All but the event array are arrays that user space maps: their look-ups are
+ * All but the event array are memory that user space maps too: look-ups are
  * inlined, and counters are read without a system call.
  */
 #ifndef WM_BPF_MAPS_H
@@ -26,7 +26,6 @@ WM_SHARED_ARRAY(wm_vips, struct wm_vip_bucket, 2 << WM_VIP_BITS_DEFAULT);
 WM_SHARED_ARRAY(wm_rings, struct wm_ring, WM_RINGS_DEFAULT);
 WM_SHARED_ARRAY(wm_dests, struct wm_dest, 1 << WM_DEST_BITS_DEFAULT);
 WM_SHARED_ARRAY(wm_flows, struct wm_flow_bucket, 1 << WM_FLOW_BITS_DEFAULT);
-WM_SHARED_ARRAY(wm_stats, struct wm_cpu_stats, WM_CPUS_DEFAULT);
 WM_SHARED_ARRAY(wm_dest_stats, struct wm_dest_stats, WM_CPUS_DEFAULT << WM_DEST_BITS_DEFAULT);
 
 struct {
@@ -34,6 +33,10 @@ struct {
 	__uint(key_size, sizeof(__u32));
 	__uint(value_size, sizeof(__u32));
 } wm_events SEC(".maps");
+
+/* Counters of the CPUs: global data, so that there is no look-up that could
+ * fail. (.bss holds nothing else: user space finds them by that.) */
+struct wm_cpu_stats wm_stats[WM_CPUS_MAX];
 
 /* Frozen at load: the verifier knows these values. */
 const volatile struct wm_params wm_params SEC(WM_MAP_PARAMS) = {

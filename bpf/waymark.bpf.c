@@ -147,9 +147,9 @@ static __always_inline int balance(struct way *w)
 	vip = vip_find(&p);
 	if (!vip)
 		return WM_C_PASS_NOT_VIP;
-	if (p.malformed)
+	if (p.slack < 0 || p.room < 0)
 		return WM_C_DROP_MALFORMED;
-	verdict = choose(w, &p, vip, &dest);
+	verdict = hide(choose(w, &p, vip, &dest));
 	if (!dest)
 		return verdict;
 	w->in.client = p.family == WM_IPV4 ? p.src[0] : p.src[3];

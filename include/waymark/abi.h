@@ -36,7 +36,7 @@
 #define WM_MAP_RINGS "wm_rings"
 #define WM_MAP_DESTS "wm_dests"
 #define WM_MAP_FLOWS "wm_flows"
-#define WM_MAP_STATS "wm_stats"
+#define WM_MAP_STATS "waymark.bss"
 #define WM_MAP_DEST_STATS "wm_dest_stats"
 #define WM_MAP_EVENTS "wm_events"
 
@@ -79,7 +79,7 @@ struct wm_params {
 	__u32 flow_bits; /* wm_flows: 1 << flow_bits buckets */
 	__u32 vip_bits;  /* wm_vips: two halves of 1 << vip_bits buckets */
 	__u32 rings;     /* wm_rings: entries */
-	__u32 cpus;      /* wm_stats: entries; wm_dest_stats: cpus << dest_bits */
+	__u32 cpus;      /* wm_dest_stats: cpus << dest_bits entries */
 	__u32 pad;
 };
 
@@ -233,16 +233,16 @@ enum wm_counter {
 	WM_COUNTERS(WM_COUNTER_ENUM)
 #undef WM_COUNTER_ENUM
 	WM_COUNTERS_USED,
-	WM_COUNTERS_MAX = 56,
+	WM_COUNTERS_MAX = 64, /* a power of 2 */
 };
 
-/* One a CPU; only that CPU writes it. */
+/* One a CPU, WM_CPUS_MAX of them; only that CPU writes it. */
 struct wm_cpu_stats {
 	__u64 counter[WM_COUNTERS_MAX];
 	__u64 bytes;       /* of sent packets, before encapsulation, from the IP header on */
 	__u64 event_tick;  /* tick that event_used belongs to */
 	__u64 event_used;
-	__u64 pad[5];
+	__u64 pad[13];
 };
 
 /* One a CPU and destination, at cpu << dest_bits | id. */
@@ -266,7 +266,7 @@ WM_ASSERT_SIZE(struct wm_ring, 131136);
 WM_ASSERT_SIZE(struct wm_dest, 64);
 WM_ASSERT_SIZE(struct wm_flow_bucket, 64);
 WM_ASSERT_SIZE(struct wm_event, 56);
-WM_ASSERT_SIZE(struct wm_cpu_stats, 512);
+WM_ASSERT_SIZE(struct wm_cpu_stats, 640);
 WM_ASSERT_SIZE(struct wm_dest_stats, 32);
 
 #endif

@@ -41,9 +41,12 @@ enum {
 	WM_RINGS_DEFAULT = 64,
 	WM_RINGS_MAX = 2 * WM_VIPS_MAX,
 
-	/* CPUs with counters of their own when nobody sized the maps (`ip link
-	 * set xdp`). A packet on a CPU beyond that is forwarded, not counted. */
+	/* CPUs that have counters by destination when nobody sized the maps (`ip
+	 * link set xdp`). A packet on a CPU beyond that is forwarded, and not
+	 * counted there. */
 	WM_CPUS_DEFAULT = 16,
+	/* CPUs with counters of their own; a power of 2. CPU 1024 would share
+	 * those of CPU 0. */
 	WM_CPUS_MAX = 1024,
 
 	/* The flow table counts a flow's packets up to here, no further: the

@@ -64,6 +64,7 @@ void wm_dp__close(struct wm_dp *dp)
 	}
 	close_fd(dp->prog_fd);
 	close_fd(dp->clock_fd);
+	bpf_object__close(dp->object);
 	free(dp->ports);
 	free(dp->pin);
 	free(dp);

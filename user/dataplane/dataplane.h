@@ -28,6 +28,10 @@ struct wm_dp_options {
 	const char *pin; /* directory for the pins, made if missing; NULL: no pins */
 	/* Sizes for a fresh load; 0: the default. An adopted program keeps its own. */
 	uint32_t dest_bits, flow_bits, vip_bits, rings, cpus;
+	/* Benchmarks: another object file with the same maps and program, and
+	 * whether its further programs are kept (wm_dp__program_fd). */
+	const void *object;
+	size_t object_len;
 };
 
 /*
@@ -50,6 +54,10 @@ bool wm_dp__adopted(const struct wm_dp *dp);
 const char *wm_dp__mode_name(const struct wm_dp *dp); /* "native" or "generic" */
 uint32_t wm_dp__prog_id(const struct wm_dp *dp);
 int wm_dp__prog_fd(const struct wm_dp *dp); /* the data plane's own; do not close */
+/* Of an object that options.object named: another of its programs, or a map; a
+ * new descriptor, or -ENOENT. */
+int wm_dp__program_fd(const struct wm_dp *dp, const char *name);
+int wm_dp__map_fd(const struct wm_dp *dp, const char *name);
 const struct wm_params *wm_dp__params(const struct wm_dp *dp);
 
 /* The control page. Write single fields; each store takes effect at once. */

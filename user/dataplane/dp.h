@@ -47,6 +47,7 @@ struct wm_dp {
 	struct perf_buffer *events;
 	struct wm_dp_event_hooks hooks;
 	int clock_fd; /* a program that returns jiffies */
+	struct bpf_object *object; /* kept for benchmarks only */
 };
 
 /* load.c: a fresh program, or the maps of a running one. dp->map[].fd and

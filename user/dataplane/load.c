@@ -60,7 +60,6 @@ static int set_sizes(struct bpf_object *obj, const struct wm_params *p)
 	rc = rc ?: set_size(obj, DP_RINGS, p->rings);
 	rc = rc ?: set_size(obj, DP_DESTS, 1ull << p->dest_bits);
 	rc = rc ?: set_size(obj, DP_FLOWS, 1ull << p->flow_bits);
-	rc = rc ?: set_size(obj, DP_STATS, p->cpus);
 	return rc ?: set_size(obj, DP_DEST_STATS, (uint64_t)p->cpus << p->dest_bits);
 }
 
@@ -122,7 +121,9 @@ int wm_dp_load(struct wm_dp *dp, const struct wm_dp_options *options, struct wm_
 	struct bpf_object *obj;
 	int rc;
 
-	obj = bpf_object__open_mem(wm_object_waymark.data, wm_object_waymark.len, &opts);
+	obj = options->object ? bpf_object__open_mem(options->object, options->object_len, &opts)
+			      : bpf_object__open_mem(wm_object_waymark.data, wm_object_waymark.len,
+						     &opts);
 	if (!obj)
 		return wm_err__sys(err, -errno, "cannot read the built-in BPF object");
 	rc = set_globals(obj, options);
@@ -139,9 +140,29 @@ int wm_dp_load(struct wm_dp *dp, const struct wm_dp_options *options, struct wm_
 	rc = keep(dp, obj);
 	if (rc)
 		wm_err__sys(err, rc, "the built-in BPF object lacks a map or the program");
+	if (!rc && options->object) {
+		dp->object = obj;
+		return 0;
+	}
 out_close:
 	bpf_object__close(obj);
 	return rc;
+}
+
+int wm_dp__program_fd(const struct wm_dp *dp, const char *name)
+{
+	struct bpf_program *prog = NULL;
+
+	if (dp->object)
+		prog = bpf_object__find_program_by_name(dp->object, name);
+	return prog ? dup(bpf_program__fd(prog)) : -ENOENT;
+}
+
+int wm_dp__map_fd(const struct wm_dp *dp, const char *name)
+{
+	struct bpf_map *map = dp->object ? bpf_object__find_map_by_name(dp->object, name) : NULL;
+
+	return map ? dup(bpf_map__fd(map)) : -ENOENT;
 }
 
 static int map_id_by_name(const char *name)
@@ -220,7 +241,7 @@ static bool sizes_agree(const struct wm_dp *dp)
 	       dp->map[DP_RINGS].entries == p->rings &&
 	       dp->map[DP_DESTS].entries == 1u << p->dest_bits &&
 	       dp->map[DP_FLOWS].entries == 1u << p->flow_bits &&
-	       dp->map[DP_STATS].entries == p->cpus &&
+	       dp->map[DP_STATS].length >= WM_CPUS_MAX * sizeof(struct wm_cpu_stats) &&
 	       dp->map[DP_DEST_STATS].entries == p->cpus << p->dest_bits;
 }
 

@@ -22,7 +22,7 @@ void wm_dp__counters(struct wm_dp *dp, uint64_t out[WM_COUNTERS_MAX], uint64_t *
 
 	memset(out, 0, WM_COUNTERS_MAX * sizeof(*out));
 	*bytes = 0;
-	for (uint32_t i = 0; i < dp->params.cpus; i++) {
+	for (int i = 0; i < libbpf_num_possible_cpus() && i < WM_CPUS_MAX; i++) {
 		for (int c = 0; c < WM_COUNTERS_USED; c++)
 			out[c] += cpu[i].counter[c];
 		*bytes += cpu[i].bytes;

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The real program inside a loop: no system call between packets. Each turn
+ * writes the next flow's source into the packet, in an order that touches every
+ * flow before one comes again, puts the mark in front, runs the balancer, and
+ * takes the outer header off again. `loop`, `grow` and `header` are the same
+ * turn with less and less of the balancer in it.
+ */
+#include "../../bpf/waymark.bpf.c"
+
+#include "bench.h"
+
+volatile struct bench_ctl bench_ctl SEC(".data.bench");
+
+struct turn {
+	struct xdp_md *ctx;
+	__u32 flow, errors;
+	__u32 flows, stride, mark, outer, expect, marks;
+	bool v6;
+};
+
+/* 14 bytes in three stores: the driver's own work should weigh little. */
+static __always_inline void restore_ethernet(void *eth, bool v6)
+{
+	*(__u64 *)eth = 0x0404020202020202;
+	*(__u32 *)(eth + 8) = 0x04040404;
+	*(__u16 *)(eth + 12) = v6 ? bpf_htons(ETH_P_IPV6) : bpf_htons(ETH_P_IP);
+}
+
+/* The frame as it came from the wire, of flow `flow`. */
+static __always_inline int make_packet(struct xdp_md *ctx, __u32 flow, bool v6)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+
+	if (data + ETH_HLEN + sizeof(struct iphdr) + sizeof(struct udphdr) > end)
+		return -1;
+	restore_ethernet(data, v6);
+	/* 2^24 sources, and beyond that more ports */
+	if (v6) {
+		struct ipv6hdr *ip = data + ETH_HLEN;
+
+		if (data + ETH_HLEN + sizeof(*ip) + sizeof(struct udphdr) > end)
+			return -1;
+		ip->saddr.in6_u.u6_addr32[3] = flow & 0xffffff;
+		*(__be16 *)(ip + 1) = 0x1234 + (flow >> 24);
+	} else {
+		struct iphdr *ip = data + ETH_HLEN;
+
+		ip->saddr = (flow & 0xffffff) << 8 | 10;
+		*(__be16 *)(ip + 1) = 0x1234 + (flow >> 24);
+	}
+	return 0;
+}
+
+static __always_inline int put_mark(struct xdp_md *ctx, __u32 mark)
+{
+	struct xdp_md_mark *md;
+
+	if (bpf_xdp_adjust_meta(ctx, -(int)sizeof(*md)))
+		return -1;
+	md = (void *)(long)ctx->data_meta;
+	if ((void *)(md + 1) > (void *)(long)ctx->data)
+		return -1;
+	md->mark = mark;
+	return 0;
+}
+
+static __always_inline int grow_only(struct xdp_md *ctx, bool write)
+{
+	void *data, *end;
+
+	if (bpf_xdp_adjust_head(ctx, -(int)sizeof(struct iphdr)))
+		return XDP_ABORTED;
+	if (!write)
+		return XDP_TX;
+	data = (void *)(long)ctx->data;
+	end = (void *)(long)ctx->data_end;
+	if (data + ETH_HLEN + sizeof(struct iphdr) > end)
+		return XDP_ABORTED;
+	restore_ethernet(data, false);
+	__builtin_memset(data + ETH_HLEN, 0x45, sizeof(struct iphdr));
+	return XDP_TX;
+}
+
+static __always_inline int one(struct turn *t, __u32 mark, enum bench_case what)
+{
+	switch (what) {
+	case BENCH_LOOP:
+		return t->expect;
+	case BENCH_GROW:
+		return grow_only(t->ctx, false);
+	case BENCH_HEADER:
+		return grow_only(t->ctx, true);
+	case BENCH_MARK_ARG:
+		return walk(t->ctx, mark);
+	default:
+		if (mark && put_mark(t->ctx, mark))
+			return XDP_ABORTED;
+		return walk(t->ctx, mark_from_meta(t->ctx)); /* the entry `waymark` */
+	}
+}
+
+static __always_inline long turn(struct turn *t, enum bench_case what)
+{
+	__u32 mark = t->mark ? t->mark + (t->flow & (t->marks - 1)) : 0;
+	int verdict;
+
+	t->flow += t->stride;
+	if (t->flow >= t->flows)
+		t->flow -= t->flows;
+	if (make_packet(t->ctx, t->flow, t->v6))
+		return 1;
+	verdict = one(t, mark, what);
+	if ((__u32)verdict != t->expect)
+		t->errors++;
+	if (verdict == XDP_TX && what != BENCH_LOOP && bpf_xdp_adjust_head(t->ctx, t->outer))
+		return 1;
+	return 0;
+}
+
+/* A program a case: constants, where a run-time switch would cost time. */
+#define BENCH(name, what)                                                       \
+	static long turn_##name(__u32 i, struct turn *t)                        \
+	{                                                                       \
+		return turn(t, what);                                           \
+	}                                                                       \
+	SEC("xdp")                                                              \
+	int bench_##name(struct xdp_md *ctx)                                    \
+	{                                                                       \
+		struct turn t = {                                               \
+			.ctx = ctx,                                             \
+			.flow = bench_ctl.position,                             \
+			.flows = bench_ctl.flows,                               \
+			.stride = bench_ctl.stride,                             \
+			.mark = bench_ctl.mark,                                 \
+			.marks = bench_ctl.marks,                               \
+			.outer = bench_ctl.outer,                               \
+			.expect = bench_ctl.expect,                             \
+			.errors = bench_ctl.errors,                             \
+			.v6 = bench_ctl.family == 6,                            \
+		};                                                              \
+		long done = bpf_loop(bench_ctl.packets, turn_##name, &t, 0);    \
+                                                                                \
+		bench_ctl.position = t.flow;                                    \
+		bench_ctl.errors = t.errors + (done != bench_ctl.packets);      \
+		return XDP_PASS;                                                \
+	}
+
+BENCH(loop, BENCH_LOOP)
+BENCH(grow, BENCH_GROW)
+BENCH(header, BENCH_HEADER)
+BENCH(waymark, BENCH_WAYMARK)
+BENCH(mark_arg, BENCH_MARK_ARG)
