@@ -33,7 +33,7 @@
 
 enum {
 	CLIENTS_MAX = 64,
-	BACKLOG = 16,
+	BACKLOG = 128, /* while we do something else */
 	IDLE_US = 60 * 1000 * WM_TIMER_MS,
 	LEAVE_US = 1000 * WM_TIMER_MS,
 	LINES_A_TURN = 16, /* then others have their turn */

@@ -1,0 +1,714 @@
+# SPDX-License-Identifier: GPL-2.0
+"""waymarkd's control protocol as waymark/ctl.h has it, what it refuses at start
+and at reload, next hops, and what it tells the service manager."""
+import json
+import os
+import re
+import signal
+import socket
+import time
+
+import pytest
+from netns import sh, wait_for
+from waymark import BUILD, ROOT, Balancer, SoftNic
+
+WEB = "tcp4-1-80"
+MISSING = "10.200.2.99"  # an address that nobody has
+
+
+# --- helpers ---
+
+
+class Client:
+    """One connection to the control socket."""
+
+    def __init__(self, path):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(20)
+        self.sock.connect(str(path))
+        self.file = self.sock.makefile("rb")
+
+    def send(self, **request):
+        self.sock.sendall(json.dumps(request).encode() + b"\n")
+
+    def reply(self):
+        """The next reply; None: closed."""
+        line = self.file.readline()
+        assert not line or line.endswith(b"\n")
+        return json.loads(line) if line else None
+
+    def ask(self, command, **arguments):
+        self.send(command=command, **arguments)
+        reply = self.reply()
+        assert reply["ok"] is True, reply
+        return reply["data"]
+
+    def refused(self, command, **arguments):
+        """The error's text; the connection stays."""
+        self.send(command=command, **arguments)
+        reply = self.reply()
+        assert reply["ok"] is False and isinstance(reply["errno"], int) and reply["errno"] > 0
+        return reply["error"]
+
+    def close(self):
+        self.file.close()
+        self.sock.close()
+
+
+@pytest.fixture(scope="module")
+def daemon(make_topology):
+    """One daemon for the tests that only ask."""
+    net = make_topology(reals=2, vips=1)
+    net.nic = SoftNic(net)
+    return Balancer(net).start()
+
+
+@pytest.fixture
+def client(daemon):
+    made = Client(daemon.socket)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def balancer(make_topology):
+    """A daemon that a test may mistreat; not started."""
+    net = make_topology(reals=2, vips=1)
+    made = Balancer(net, offload="none")
+    yield made
+    made.take_off()
+
+
+@pytest.fixture
+def running(balancer):
+    return balancer.start()
+
+
+def dests_entry(balancer, ident):
+    """The bytes of a destination in the data plane."""
+    key = [str(b) for b in ident.to_bytes(4, "little")]
+    done = sh(["bpftool", "-j", "map", "lookup", "pinned",
+               balancer.topology.bpffs / "waymark" / "dests", "key", *key])
+    return bytes(int(byte, 16) for byte in json.loads(done.stdout)["value"])
+
+
+def next_hop(balancer, ident):
+    return ":".join(f"{byte:02x}" for byte in dests_entry(balancer, ident)[44:50])
+
+
+def state(balancer):
+    """All that a refused change must leave alone."""
+    client = Client(balancer.socket)
+    try:
+        return [client.ask("dest"), client.ask("vip"), client.ask("ring", vip=WEB),
+                client.ask("real")]
+    finally:
+        client.close()
+
+
+# --- shapes ---
+
+TRAFFIC = {"packets", "marked", "bytes", "flows"}
+FLOW = {"protocol", "source", "destination"}
+RULE = {"state", "mark", "dest", "real", "packets", "bytes", "age_s"}
+
+# command -> keys of its data, those of nested objects as "a.b", of lists as "a[].b"
+SHAPES = {
+    "status": {
+        "version", "pid", "uptime_s", "config", "interfaces", "mode", "adopted", "prog_id", "abi",
+        "vips", "reals", "dests", "dests_max", "retiring", "flows_max", "packets", "bytes", "marked",
+        "offload", "offload.backend", "offload.rules", "offload.rules_max", "offload.mark_bits",
+        "offload.backing_off", "reloads", "last_reload", "last_reload.ok", "last_reload.text",
+        "last_reload.age_s"},
+    "vip": {f"[].{k}" for k in TRAFFIC | {"name", "address", "port", "protocol", "number", "hash",
+                                           "offload", "ring", "reals"}},
+    "real": {f"[].{k}" for k in TRAFFIC | {"vip", "address", "weight", "dest", "slots", "share"}},
+    "dest": {f"[].{k}" for k in TRAFFIC | {"dest", "mark", "generation", "vip", "real", "state"}},
+    "flow": FLOW | {"in_table", "dest", "real", "idle_s", "state", "counted", "rule"}
+            | {f"rule.{k}" for k in RULE},
+    "flows": {"total", "rules"} | {f"rules[].{k}" for k in FLOW | RULE | {"vip"}},
+    "mark": {"mark", "dest", "generation", "meaning", "vip", "real"},
+    "stats": {
+        "counters", "bytes", "offload", "offload.candidates", "offload.installed",
+        "offload.refused", "offload.full", "offload.held", "offload.failed_removals",
+        "offload.active", "offload.installing", "offload.deleting", "offload.ended",
+        "offload.ended.idle", "offload.ended.closed", "offload.ended.dest-gone",
+        "offload.ended.evicted", "offload.ended.stale", "offload.packets", "offload.bytes",
+        "events", "events.read", "events.lost"},
+    "ring": {"vip", "reals", "slot"},
+    "where": FLOW | {"vip", "slot", "dest", "real", "outer_source", "flow", "flow.dest",
+                     "flow.real"},
+    "reload": {"summary"},
+}
+
+
+def keys_of(value, path=""):
+    """All keys in a reply, in the notation of SHAPES."""
+    if isinstance(value, list):
+        return set().union(*(keys_of(v, path + "[]") for v in value), set())
+    if not isinstance(value, dict):
+        return set()
+    found = set()
+    for key, inner in value.items():
+        name = f"{path}.{key}" if path else key
+        found.add(name)
+        found |= keys_of(inner, name)
+    return found
+
+
+def documented(command):
+    """The words of the command's paragraph in ctl.h."""
+    text = (ROOT / "include/waymark/ctl.h").read_text(encoding="ascii")
+    block = re.search(rf"^ \* {command}\b(.*?)(?=^ \* \S|^ \*/)", text, re.M | re.S).group(1)
+    return set(re.findall(r"[a-z][a-z0-9_-]*", block.replace("->", " ")))
+
+
+@pytest.mark.parametrize("command", SHAPES)
+def test_shapes_here_are_those_of_the_header(command):
+    words = documented(command)
+    for key in SHAPES[command]:
+        assert re.split(r"[.\]]", key)[-1] in words
+
+
+@pytest.fixture(scope="module")
+def flow(daemon):
+    """A UDP flow of the client that has a rule, as request arguments."""
+    net = daemon.topology
+    with net.client.entered():
+        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sock.connect((net.vips[0], 7))
+    source = "{}:{}".format(*sock.getsockname())
+    wanted = {"protocol": "udp", "source": source, "destination": f"{net.vips[0]}:7"}
+    client = Client(daemon.socket)
+
+    def has_rule():
+        for _ in range(10):
+            sock.send(b"x")
+        rule = client.ask("flow", **wanted)["rule"]
+        return rule and rule["state"] == "active"
+
+    wait_for(has_rule, "a rule for the flow")
+    client.close()
+    yield wanted
+    sock.close()
+
+
+@pytest.mark.parametrize("command,arguments", [
+    ("status", {}), ("vip", {}), ("real", {}), ("real", {"vip": WEB}), ("dest", {}),
+    ("flows", {}), ("flows", {"max": 1}), ("mark", {"mark": 1}), ("stats", {}),
+    ("ring", {"vip": WEB}), ("reload", {}), ("flow", None), ("where", None)])
+def test_shape(daemon, flow, client, command, arguments):
+    if command == "status":
+        client.ask("reload")  # so that there is a last one
+    data = client.ask(command, **(flow if arguments is None else arguments))
+    found = keys_of(data)
+    if command == "stats":
+        found = {k for k in found if not k.startswith("counters.")}
+    assert found == SHAPES[command]
+
+
+def test_counters_are_those_of_the_abi(client):
+    text = (ROOT / "include/waymark/abi.h").read_text(encoding="ascii")
+    names = set(re.findall(r"^\s*X\([A-Z_0-9]+, ([a-z_0-9]+),", text, re.M))
+    counters = client.ask("stats")["counters"]
+    assert names and set(counters) == names
+    assert all(isinstance(n, int) for n in counters.values())
+
+
+def test_types(daemon, flow, client):
+    status = client.ask("status")
+    assert status["pid"] == daemon.daemon.pid and status["mode"] in ("native", "generic")
+    assert status["config"] == str(daemon.file) and status["interfaces"] == ["eth0"]
+    assert isinstance(status["adopted"], bool) and isinstance(status["uptime_s"], float)
+    assert status["dests_max"] >= status["dests"] == 8 and status["reals"] == 4
+    assert status["flows_max"] >= 100000 and status["vips"] == 4
+    assert status["offload"]["backend"] == "sim" and status["offload"]["mark_bits"] == 16
+    reals = client.ask("real", vip=WEB)
+    assert [r["address"] for r in reals] == [r.address for r in daemon.topology.reals]
+    assert sum(r["slots"] for r in reals) == 65537
+    assert sum(r["share"] for r in reals) == pytest.approx(1)
+    for row in client.ask("dest"):
+        assert row["state"] == "live" and row["mark"] & 0xfff == row["dest"]
+    one = client.ask("flow", **flow)
+    assert one["in_table"] is True and one["state"] == "proven" and one["counted"] >= 8
+    assert one["rule"]["dest"] == one["dest"] and one["rule"]["real"] == one["real"]
+    where = client.ask("where", **flow)
+    assert where["flow"]["dest"] == where["dest"] == one["dest"]
+
+
+def test_flow_that_nobody_has_seen(client, flow):
+    other = dict(flow, source="10.9.9.9:9")
+    answer = client.ask("flow", **other)
+    assert answer == {**other, "in_table": False, "dest": None, "real": None, "idle_s": None,
+                      "state": None, "counted": None, "rule": None}
+    nowhere = client.ask("where", **dict(flow, destination="10.9.9.9:9"))
+    assert {k for k, v in nowhere.items() if v is not None} == FLOW
+
+
+def test_ring_is_what_where_says(client, daemon):
+    ring = client.ask("ring", vip=WEB)
+    assert len(ring["slot"]) == 65537
+    for port in range(1000, 1020):
+        where = client.ask("where", protocol="tcp", source=f"10.200.0.2:{port}",
+                           destination=f"{daemon.topology.vips[0]}:80")
+        assert ring["reals"][ring["slot"][where["slot"]]] == where["real"]
+
+
+def test_meaning_of_marks(client):
+    live = client.ask("dest")[0]
+    assert client.ask("mark", mark=live["mark"])["meaning"] == "live"
+    assert client.ask("mark", mark=live["mark"])["real"] == live["real"]
+    stale = client.ask("mark", mark=live["mark"] + 4096)
+    assert stale["meaning"] == "stale" and stale["vip"] is None and stale["real"] is None
+    assert stale["dest"] == live["dest"] and stale["generation"] == live["generation"] + 1
+    assert client.ask("mark", mark=4095)["meaning"] == "unknown"
+    assert client.ask("mark", mark=0)["meaning"] == "unknown"
+    assert "32 bits" in client.refused("mark", mark=1 << 32)
+
+
+def test_flows_max_bounds_the_list_not_the_total(client, flow):
+    answer = client.ask("flows", max=0)
+    assert answer["rules"] == [] and answer["total"] >= 1
+
+
+@pytest.mark.parametrize("command,arguments,text", [
+    ("ring", {"vip": "nosuch"}, "nosuch"),
+    ("real", {"vip": "nosuch"}, "nosuch"),
+    ("where", {"protocol": "icmp", "source": "1.1.1.1:1", "destination": "1.1.1.1:1"}, "icmp"),
+    ("where", {"protocol": "tcp", "source": "1.1.1.1", "destination": "1.1.1.1:1"}, "source"),
+    ("flow", {"protocol": "tcp", "source": "1.1.1.1:1", "destination": "[::1]:1"}, "IPv6")])
+def test_what_cannot_be_served_is_said(client, command, arguments, text):
+    assert text in client.refused(command, **arguments)
+    assert client.ask("status")
+
+
+# --- bad messages, bounds ---
+
+BAD = {
+    "no JSON": b"hello\n",
+    "half an object": b'{"command": "status"\n',
+    "not UTF-8": b'{"command": "\xff\xfe"}\n',
+    "a key twice": b'{"command": "status", "command": "reload"}\n',
+    "more than one value": b'{"command": "status"} {}\n',
+    "an empty line": b"\n",
+    "a NUL": b'{"command": "status"}\0\n',
+    "null": b"null\n",
+    "a list": b'["status"]\n',
+    "no command": b"{}\n",
+    "command null": b'{"command": null}\n',
+    "unknown command": b'{"command": "Status"}\n',
+    "an argument too many": b'{"command": "vip", "vip": "web"}\n',
+    "an argument missing": b'{"command": "flow", "protocol": "tcp", "source": "1.1.1.1:1"}\n',
+    "a number for text": b'{"command": "ring", "vip": 1}\n',
+    "text for a number": b'{"command": "mark", "mark": "1"}\n',
+    "a fraction": b'{"command": "mark", "mark": 1.5}\n',
+    "a negative number": b'{"command": "flows", "max": -1}\n',
+    "too large a number": b'{"command": "mark", "mark": 18446744073709551616}\n',
+    "too long by one": b'{"command": "status"}'.ljust(4096) + b"\n",
+    "no end": b"x" * 100000,
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_message_is_answered_and_the_connection_closed(daemon, name):
+    bad, other = Client(daemon.socket), Client(daemon.socket)
+    try:
+        bad.sock.sendall(BAD[name])
+    except (BrokenPipeError, ConnectionResetError):
+        pass  # it may stop listening in the middle of a long one
+    reply = bad.reply()
+    assert reply["ok"] is False and reply["error"] and reply["errno"] > 0
+    assert bad.reply() is None
+    assert other.ask("status")["pid"] == daemon.daemon.pid
+    bad.close()
+    other.close()
+
+
+def test_longest_request_is_served(client):
+    client.sock.sendall(b'{"command": "status"}'.ljust(4095) + b"\n")
+    assert client.reply()["ok"] is True
+
+
+def test_requests_before_a_bad_one_are_answered_those_behind_are_not(client):
+    client.sock.sendall(b'{"command": "status"}\n' * 3 + b"bad\n" + b'{"command": "status"}\n' * 3)
+    assert [client.reply()["ok"] for _ in range(4)] == [True, True, True, False]
+    assert client.reply() is None
+
+
+def test_more_clients_than_allowed_are_told_so(daemon):
+    clients = [Client(daemon.socket) for _ in range(64)]
+    for each in clients:
+        each.ask("mark", mark=1)
+    extra = Client(daemon.socket)
+    reply = extra.reply()
+    assert reply["ok"] is False and "clients" in reply["error"] and extra.reply() is None
+    extra.close()
+    for each in clients:
+        each.close()
+
+    def there_is_room():
+        one = Client(daemon.socket)
+        try:
+            return one.ask("status")
+        finally:
+            one.close()
+
+    wait_for(there_is_room, "room after the others left")
+
+
+def memory_kib(pid):
+    with open(f"/proc/{pid}/status", encoding="ascii") as file:
+        return int(re.search(r"^RssAnon:\s+(\d+)", file.read(), re.M).group(1))
+
+
+def test_slow_reader_gets_all_and_costs_one_reply(daemon, client):
+    client.ask("ring", vip=WEB)  # what one such reply costs is paid once
+    before = memory_kib(daemon.daemon.pid)
+    slow = Client(daemon.socket)
+    number = 100  # 13 MiB of replies if they were kept
+    for _ in range(number):
+        slow.send(command="ring", vip=WEB)
+    for _ in range(20):
+        assert client.ask("status")
+    assert memory_kib(daemon.daemon.pid) - before < 6000
+    for _ in range(number):
+        assert len(slow.reply()["data"]["slot"]) == 65537
+    slow.close()
+
+
+def test_socket_is_for_root_and_its_group(daemon):
+    assert daemon.socket.stat().st_mode & 0o777 == 0o660
+
+
+# --- start ---
+
+
+def test_options():
+    def run(*options):
+        return sh([BUILD / "waymarkd", *options], check=False)
+
+    assert run("--help").returncode == 0 and "--detach" in run("--help").stdout
+    assert re.fullmatch(r"waymarkd \d+\.\d+\.\d+\n", run("--version").stdout)
+    for wrong in (["--nosuch"], ["surplus"], ["--mode", "fast"], ["-c"]):
+        assert run(*wrong).returncode == 2
+    done = run("-c", "/nosuch/file.yaml")
+    assert done.returncode == 1 and "/nosuch/file.yaml" in done.stderr
+
+
+def test_n_says_yes_or_where_and_prints_what_reads_the_same(balancer):
+    good = balancer.run("-n")
+    assert good.returncode == 0 and not good.stdout and not good.stderr
+    full = balancer.run("-nv")
+    assert full.returncode == 0 and "gateway: auto" in full.stdout
+    balancer.write(full.stdout)
+    assert balancer.run("-nv").stdout == full.stdout
+
+    balancer.write(full.stdout.replace("protocol: tcp", "protocol: sctp", 1))
+    line = full.stdout.splitlines().index("    protocol: tcp") + 1
+    bad = balancer.run("-n")
+    assert bad.returncode == 1 and f"{balancer.file}:{line}:" in bad.stderr
+
+
+@pytest.mark.parametrize("backend", ["flower", "ntuple"])
+def test_backend_that_is_not_there_is_refused_by_name(balancer, backend):
+    balancer.config["offload"]["backend"] = backend
+    balancer.write()
+    done = balancer.run()
+    assert done.returncode == 1
+    assert backend in done.stderr and "not in this version" in done.stderr
+    assert balancer.prog_id() is None and not balancer.socket.exists()
+
+
+def test_marks_too_narrow_for_the_ids_are_refused_and_nothing_is_left(make_topology):
+    net = make_topology(reals=2, vips=1)
+    SoftNic(net, mark_bits=4)  # 8 destinations need 4 bits, none are left for generations
+    balancer = Balancer(net)
+    done = balancer.run()
+    assert done.returncode == 1 and "marks have 4 bits" in done.stderr
+    assert balancer.prog_id() is None and not balancer.socket.exists()
+    assert not list(net.bpffs.glob("waymark/*"))
+
+
+def test_sizes_come_from_the_configuration(balancer):
+    balancer.config["flow-table"] = {"flows": 3000}
+    balancer.config["limits"] = {"dests": 5000, "vips": 700}
+    balancer.write()
+    status = balancer.start().ask("status")
+    assert status["flows_max"] == 4096 and status["dests_max"] == 8191
+
+
+def test_second_daemon_on_the_interface_names_the_first(running):
+    done = running.run("--control", running.topology.dir / "other.sock")
+    assert done.returncode == 1
+    assert f"eth0 is already served by waymarkd, pid {running.daemon.pid}" in done.stderr
+    assert not (running.topology.dir / "other.sock").exists()
+    assert running.ask("status")["pid"] == running.daemon.pid
+
+
+def test_control_socket_in_use_is_refused_before_anything_is_touched(running):
+    net = running.topology
+    net.lb.ip("link add other0 type veth peer name other1")
+    net.lb.ip("link set other0 up")
+    config = dict(running.config, interface="other0", pin=str(net.bpffs / "other"))
+    file = net.dir / "other.yaml"
+    file.write_text("".join(f"{k}: {json.dumps(v)}\n" for k, v in config.items()), encoding="ascii")
+    done = net.lb.run([BUILD / "waymarkd", "-c", file], check=False)
+    assert done.returncode == 1 and str(running.socket) in done.stderr
+    assert str(running.daemon.pid) in done.stderr
+    assert "xdp" not in net.lb.ip("link show other0").stdout
+    assert not (net.bpffs / "other").exists()
+
+
+def test_stale_socket_is_replaced_what_is_no_socket_is_not(running):
+    running.kill()
+    assert running.socket.is_socket()
+    running.start()
+    assert running.ask("status")["pid"] == running.daemon.pid
+    assert running.stop() == 0 and not running.socket.exists()
+    running.socket.write_text("precious", encoding="ascii")
+    done = running.run()
+    assert done.returncode == 1 and "is no socket" in done.stderr
+    assert running.socket.read_text(encoding="ascii") == "precious"
+
+
+def test_directory_of_the_socket_is_made_and_interface_put_in(balancer):
+    net = balancer.topology
+    balancer.socket = net.dir / "run-eth0" / "control.sock"
+    balancer.config["control"] = str(net.dir / "run-%i" / "control.sock")
+    balancer.config["pin"] = str(net.bpffs / "waymark-%i")
+    balancer.write()
+    balancer.start()
+    assert (net.bpffs / "waymark-eth0" / "prog").exists()
+
+
+def test_program_stays_is_adopted_and_goes_with_detach(running):
+    prog = running.prog_id()
+    before = state(running)
+    assert running.stop() == 0
+    assert running.prog_id() == prog and not running.socket.exists()
+    running.start("--detach")
+    assert running.prog_id() == prog and running.ask("status")["adopted"] is True
+    assert [d["mark"] for d in state(running)[0]] == [d["mark"] for d in before[0]]
+    assert state(running)[2] == before[2]
+    assert running.stop() == 0
+    assert running.prog_id() is None
+    assert not list(running.topology.bpffs.glob("waymark/*"))
+
+
+def test_generation_survives_a_restart(running):
+    """An id that was given up keeps its generation in the data plane."""
+    vip = running.vip(WEB)
+    used = set()
+    for _ in range(3):
+        vip["reals"] = running.reals(which=[1])
+        running.write()
+        running.reload()
+        running.kill()
+        running.start()
+        wait_for(lambda: running.ask("status")["retiring"] == 0, "the id to be free")
+        vip["reals"] = running.reals()
+        running.write()
+        running.reload()
+        marks = {d["mark"] for d in running.ask("dest")
+                 if d["vip"] == WEB and d["real"] == running.topology.reals[1].address}
+        assert len(marks) == 1 and not marks & used
+        used |= marks
+
+
+# --- reload ---
+
+OTHER = {
+    "interface": ["eth0", "lo"],
+    "mode": "generic",
+    "pin": "/sys/fs/bpf/elsewhere",
+    "control": "/run/elsewhere.sock",
+    "source": {"ipv4": "172.17.0.0/16"},
+    "ring-seeds": {"ipv4": 1, "ipv6": 2},
+    "flow-table": {"flows": 200000},
+    "limits": {"dests": 99},
+    "offload": {"backend": "sim", "sim": {"pin": "/nosuch"}},
+}
+
+
+@pytest.mark.parametrize("key", OTHER)
+def test_what_is_fixed_is_refused_at_reload(balancer_once, key):
+    before, kept = state(balancer_once), dict(balancer_once.config)
+    balancer_once.config[key] = OTHER[key]
+    # A change that would be good must not be made either.
+    balancer_once.config["vips"] = kept["vips"][1:]
+    balancer_once.write()
+    client = Client(balancer_once.socket)
+    try:
+        text = client.refused("reload")
+        assert f'"{key}' in text and "restart" in text
+        last = client.ask("status")["last_reload"]
+        assert last["ok"] is False and last["text"] == text
+    finally:
+        client.close()
+        balancer_once.config = kept
+        balancer_once.write()
+    assert state(balancer_once) == before
+
+
+@pytest.fixture(scope="module")
+def balancer_once(make_topology):
+    return Balancer(make_topology(reals=2, vips=1), offload="none").start()
+
+
+def test_reload_error_has_its_line_and_changes_nothing(balancer_once):
+    before = state(balancer_once)
+    lines = balancer_once.file.read_text(encoding="utf-8").splitlines()
+    line = next(i for i, text in enumerate(lines) if "weight" in text)
+    lines[line] = lines[line].replace("100", "-1")
+    balancer_once.write("\n".join(lines) + "\n")
+    client = Client(balancer_once.socket)
+    assert f"{balancer_once.file}:{line + 1}:" in client.refused("reload")
+    client.close()
+    balancer_once.write()
+    assert state(balancer_once) == before
+
+
+def test_what_may_change_does(balancer_once):
+    config = balancer_once.config
+    config["gateway"] = "02:00:00:00:00:77"
+    config["vips"][0]["reals"][0]["weight"] = 50
+    balancer_once.write()
+    assert "reweighted" in balancer_once.reload()["summary"]
+    dest = balancer_once.ask("real", WEB)[0]
+    assert dest["share"] == pytest.approx(1 / 3, abs=0.02) and dest["weight"] == 50
+    assert next_hop(balancer_once, dest["dest"]) == "02:00:00:00:00:77"
+    del config["gateway"]
+    balancer_once.write()
+    balancer_once.reload()
+    assert next_hop(balancer_once, dest["dest"]) == "02:00:0a:c8:02:0b"
+
+
+# --- next hops ---
+
+
+def test_real_without_next_hop_is_named_and_comes_in_later(balancer):
+    net = balancer.topology
+    balancer.vip(WEB)["reals"].append({"address": MISSING, "weight": 100})
+    balancer.write()
+    balancer.start()
+    assert f"real {MISSING} gets no packets" in balancer.daemon.output()
+
+    def slots():
+        rows = [r for r in balancer.ask("real", WEB) if r["address"] == MISSING]
+        assert rows[0]["weight"] == 100
+        return rows[0]["slots"]
+
+    assert slots() == 0
+    mark = next(d["mark"] for d in balancer.ask("dest") if d["real"] == MISSING)
+    assert balancer.ask("mark", str(mark))["meaning"] != "live"
+    net.reals[0].ip(f"address add {MISSING}/16 dev eth0")
+    wait_for(lambda: slots() > 20000, "its share of the ring")
+    assert balancer.ask("mark", str(mark))["meaning"] == "live"
+    assert next_hop(balancer, mark & 0xfff) == "02:00:0a:c8:02:0b"
+
+
+def test_next_hop_that_moves_is_followed(running):
+    net = running.topology
+    dest = running.ask("real", WEB)[0]
+    assert next_hop(running, dest["dest"]) == "02:00:0a:c8:02:0b"
+    net.lb.ip(f"neighbour replace {dest['address']} lladdr 02:00:00:00:00:55 dev eth0 nud reachable")
+    wait_for(lambda: next_hop(running, dest["dest"]) == "02:00:00:00:00:55", "the new next hop")
+    mark = int.from_bytes(dests_entry(running, dest["dest"])[:4], "little")
+    assert mark == next(d["mark"] for d in running.ask("dest") if d["dest"] == dest["dest"])
+
+
+def test_gateway_is_taken_from_the_route(balancer):
+    net = balancer.topology
+    net.lb.ip(f"route add 192.0.2.0/24 via {net.reals[1].address}")
+    balancer.vip(WEB)["reals"] = [{"address": "192.0.2.7", "weight": 1}]
+    balancer.write()
+    balancer.start()
+    assert next_hop(balancer, balancer.ask("real", WEB)[0]["dest"]) == "02:00:0a:c8:02:0c"
+
+
+def test_neighbour_made_by_hand_stays_so(balancer):
+    net = balancer.topology
+    address = net.reals[0].address
+    net.lb.ip(f"neighbour add {address} lladdr 02:00:00:00:00:66 dev eth0 nud permanent")
+    balancer.start()
+    assert "PERMANENT" in net.lb.ip(f"neighbour show {address}").stdout
+    assert next_hop(balancer, balancer.ask("real", WEB)[0]["dest"]) == "02:00:00:00:00:66"
+
+
+def test_restart_needs_no_neighbour(running):
+    """What the data plane sends to is believed: a restart drops nothing."""
+    ring = running.ask("ring", WEB)
+    running.kill()
+    for real in running.topology.reals:
+        real.ip("link set eth0 down")
+    running.topology.lb.ip("neighbour flush dev eth0")
+    running.start()
+    assert running.ask("ring", WEB) == ring
+    assert "gets no packets" not in running.daemon.output()
+
+
+# --- the interface, signals, the service manager ---
+
+
+def test_interface_that_vanishes_ends_the_daemon_with_a_reason(running):
+    running.topology.wire.ip("link delete lb")
+    assert running.daemon.wait() == 1
+    assert "interface eth0 is gone" in running.daemon.output()
+    assert not running.socket.exists()
+
+
+def test_program_that_somebody_takes_off_is_said(running):
+    running.topology.lb.ip("link set dev eth0 xdp off")
+    wait_for(lambda: "took the program off eth0" in running.daemon.output(), "the message")
+    assert running.ask("status")
+
+
+class Manager:
+    """Plays the service manager's side of sd_notify."""
+
+    def __init__(self, path):
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.sock.bind(str(path))
+        self.sock.settimeout(20)
+        self.path = path
+
+    def message(self):
+        return dict(line.split("=", 1) for line in self.sock.recv(4096).decode().splitlines())
+
+    def until(self, key):
+        while True:
+            message = self.message()
+            if key in message:
+                return message
+
+
+def test_service_manager_is_kept_informed(balancer):
+    net = balancer.topology
+    manager = Manager(net.dir / "notify")
+    environment = dict(os.environ, NOTIFY_SOCKET=str(manager.path), WATCHDOG_USEC="1000000")
+    environment.pop("WATCHDOG_PID", None)
+    process = net.lb.start(balancer.command(), log="notified.log", env=environment)
+    balancer.daemon = process
+    ready = manager.until("READY")
+    assert ready["READY"] == "1" and "4 vips" in ready["STATUS"] and "eth0" in ready["STATUS"]
+    assert manager.until("WATCHDOG")["WATCHDOG"] == "1"
+
+    before = time.monotonic_ns() // 1000
+    balancer.hup()
+    reloading = manager.until("RELOADING")
+    assert reloading["RELOADING"] == "1" and int(reloading["MONOTONIC_USEC"]) >= before
+    assert manager.until("READY")["READY"] == "1"
+    process.signal(signal.SIGTERM)
+    assert manager.until("STOPPING")["STOPPING"] == "1"
+    assert process.wait() == 0
+
+
+def test_idle_daemon_sleeps(daemon):
+    def wakeups():
+        with open(f"/proc/{daemon.daemon.pid}/status", encoding="ascii") as file:
+            return int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", file.read(), re.M).group(1))
+
+    first, start = wakeups(), time.monotonic()
+    time.sleep(3)  # a rate needs a time to be measured over
+    rate = (wakeups() - first) / (time.monotonic() - start)
+    assert rate < 60, f"{rate:.0f} wakeups a second"
