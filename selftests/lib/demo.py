@@ -13,7 +13,6 @@ import argparse
 import collections
 import contextlib
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -87,6 +86,7 @@ class View:
     def __init__(self, topology, balancer, nic, workers):
         self.topology, self.balancer, self.nic, self.workers = topology, balancer, nic, workers
         self.status, self.stats, self.share = {}, {}, {}
+        self.promoted_before = 0  # by daemons that are gone
         self.started = time.monotonic()
         self.lines_drawn = 0
         self.note = ""
@@ -94,8 +94,10 @@ class View:
     def fetch(self):
         """False: nobody answers."""
         try:
-            self.status = self.balancer.ask("status")
-            self.stats = self.balancer.ask("stats")
+            status, stats = self.balancer.ask("status"), self.balancer.ask("stats")
+            if self.status and status["pid"] != self.status["pid"]:
+                self.promoted_before = self.promoted()
+            self.status, self.stats = status, stats
             packets = collections.Counter()
             names = {a: r.role for r in self.topology.reals for a in (r.address, r.address6)}
             for real in self.balancer.ask("real"):
@@ -105,6 +107,9 @@ class View:
             return True
         except (netns.Failed, json.JSONDecodeError):
             return False
+
+    def promoted(self):
+        return self.promoted_before + self.stats["offload"]["installed"]
 
     def marked(self):
         """Percent of the sent packets."""
@@ -120,7 +125,7 @@ class View:
         c, o = self.stats["counters"], self.stats["offload"]
         shares = " ".join(f"{name}={share:.0f}%" for name, share in self.share.items())
         print(f"{time.monotonic() - self.started:5.1f} s  flows={c['flow_insert']} "
-              f"promoted={o['installed']} rules={o['active']} packets: marked={c['tx_marked']} "
+              f"promoted={self.promoted()} rules={o['active']} packets: marked={c['tx_marked']} "
               f"table={c['tx_hit']} ring={c['tx_miss']} syn={c['tx_syn']} "
               f"marked={self.marked():.1f}%  {shares}  {self.note}".rstrip(), flush=True)
 
@@ -130,7 +135,7 @@ class View:
         answered = sum(sum(w.answers.values()) for w in self.workers)
         lines = [f"{time.monotonic() - self.started:6.1f} s   "
                  f"{self.note or 'waymarkd ' + str(self.status.get('pid', '?'))}", ""]
-        lines += [f"  flows      {c['flow_insert']:>12,}   promoted {o['installed']:,}, "
+        lines += [f"  flows      {c['flow_insert']:>12,}   promoted {self.promoted():,}, "
                   f"rules now {o['active']:,}"]
         for name, key in (("by mark", "tx_marked"), ("by flow table", "tx_hit"),
                           ("by ring", "tx_miss"), ("SYN, by ring", "tx_syn")):
@@ -219,7 +224,7 @@ def demo(options):
 
         workers = [Worker(one_shots(topology)), Worker(datagrams(topology))]
         view = View(topology, balancer, nic, workers)
-        wrks = [Wrk(topology, vip[0], seconds=options.seconds, connections=24)
+        wrks = [Wrk(topology, vip[0], seconds=options.seconds, connections=48)
                 for vip in (topology.vips, topology.vips6)]
         for worker in workers:
             worker.start()
@@ -253,6 +258,4 @@ def main():
 
 
 if __name__ == "__main__":
-    code = main()
-    sys.stdout.flush()
-    os._exit(code)  # threads that wait in curl must not hold us up
+    sys.exit(main())

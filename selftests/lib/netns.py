@@ -314,9 +314,11 @@ def sweep():
 
 
 def raise_on_signals():
-    """SIGTERM and SIGHUP end the program as Ctrl-C does: through its clean-up."""
+    """SIGTERM and SIGHUP end the program as Ctrl-C does: through its clean-up.
+    Ctrl-C does so even where it was ignored, in the background of a script."""
     def handler(number, _frame):
         raise SystemExit(128 + number)
 
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, handler)
+    signal.signal(signal.SIGINT, signal.default_int_handler)

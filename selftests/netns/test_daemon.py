@@ -107,8 +107,8 @@ def test_stop_leaves_the_data_plane_running(running):
 
 def test_detach_leaves_nothing(net):
     balancer = net.balancer.start("--detach")
-    open_connections(net, 4)
-    wait_for(lambda: net.nic.rules() >= 4, "rules")
+    connections, _ = open_connections(net, 4)
+    wait_for(lambda: net.nic.rules() >= len(connections), "rules")
     assert balancer.prog_id() is not None
     assert balancer.stop() == 0
     assert balancer.prog_id() is None
@@ -128,7 +128,9 @@ def test_program_loaded_by_ip_link_is_adopted(net):
     assert net.balancer.prog_id() == prog
     assert net.balancer.ask("status")["adopted"] is True
     assert {curl(net, net.vips[0]) for _ in range(30)} == {"real1", "real2", "real3"}
-    open_connections(net, 4)
+    connections, reals = open_connections(net, 4)
+    wait_for(lambda: net.nic.rules() >= 4, "rules")
+    assert [c.ask() for c in connections] == reals
     assert net.balancer.counters()["tx_marked"] > 0
 
 
