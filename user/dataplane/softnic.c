@@ -143,7 +143,7 @@ static int read_capacity(const char *dir, uint32_t *capacity, struct wm_err *err
 /* Complete the plan with the sizes of the NIC in its directory, if there is one. */
 static int settle_sizes(struct plan *plan, struct wm_err *err)
 {
-	struct wm_softnic_ctl ctl;
+	struct wm_softnic_ctl ctl = {};
 	uint32_t capacity = 0;
 	int ret;
 

@@ -99,6 +99,7 @@ static int map_ctl(struct wm_offload *off, const char *dir, struct wm_err *err)
 	off->ctl = page;
 	if (off->ctl->version != WM_SOFTNIC_VERSION)
 		return wm_err__set(err, -EPROTO, "offload sim: %s is of another version", dir);
+	off->caps.mark_bits = off->ctl->mark_bits;
 	return 0;
 }
 
@@ -116,8 +117,6 @@ static void sim_close(struct wm_offload *off)
 
 static int open_parts(struct wm_offload *off, const char *dir, struct wm_err *err)
 {
-	int ret;
-
 	off->keys = calloc(LIST_BATCH, sizeof(*off->keys));
 	off->values = calloc(LIST_BATCH, sizeof(*off->values));
 	if (!off->keys || !off->values)
@@ -126,13 +125,9 @@ static int open_parts(struct wm_offload *off, const char *dir, struct wm_err *er
 				err);
 	if (off->rules_fd < 0)
 		return off->rules_fd;
-	ret = map_ctl(off, dir, err);
-	if (ret)
-		return ret;
-	off->caps.mark_bits = off->ctl->mark_bits;
 	off->caps.tcp_flags = true;
 	off->caps.stats = true;
-	return 0;
+	return map_ctl(off, dir, err);
 }
 
 static int sim_open(struct wm_offload **out, const char *interface, const char *argument,
