@@ -138,10 +138,6 @@ static int set_up(void **state)
 	if (!nic)
 		return -1;
 	*state = nic;
-	if (!prog_may_load()) {
-		print_message("skipped: loading BPF programs needs root\n");
-		skip();
-	}
 	attach("port0");
 	open_nic(nic);
 	return 0;
@@ -151,14 +147,12 @@ static int tear_down(void **state)
 {
 	struct nic *nic = *state;
 
-	if (nic->off) {
-		wm_offload_sim.close(nic->off);
-		munmap((void *)nic->ctl, sizeof(*nic->ctl));
-		close(nic->prog);
-		close(nic->stats);
-		wm_softnic__detach("port0", nic_dir, NULL);
-		assert_int_not_equal(access(nic_dir, F_OK), 0); /* and the NIC is gone */
-	}
+	wm_offload_sim.close(nic->off);
+	munmap((void *)nic->ctl, sizeof(*nic->ctl));
+	close(nic->prog);
+	close(nic->stats);
+	wm_softnic__detach("port0", nic_dir, NULL);
+	assert_int_not_equal(access(nic_dir, F_OK), 0); /* and the NIC is gone */
 	free(nic);
 	return 0;
 }
@@ -828,6 +822,14 @@ static void life_of_a_rule(void **state)
 	wm_rules__free(rules);
 }
 
+/* In place of all others: cmocka takes no skip from a fixture. */
+static void software_nic(void **state)
+{
+	(void)state;
+	print_message("loading BPF programs needs root\n");
+	skip();
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -856,8 +858,10 @@ int main(void)
 		T(many_rules),
 		T(life_of_a_rule),
 	};
+	const struct CMUnitTest instead[] = { cmocka_unit_test(software_nic) };
 
-	if (prog_may_load())
-		make_world();
+	if (!prog_may_load())
+		return cmocka_run_group_tests(instead, NULL, NULL);
+	make_world();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
