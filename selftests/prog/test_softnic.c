@@ -147,6 +147,8 @@ static int tear_down(void **state)
 {
 	struct nic *nic = *state;
 
+	if (!nic->off)
+		return -1; /* the set-up has failed */
 	wm_offload_sim.close(nic->off);
 	munmap((void *)nic->ctl, sizeof(*nic->ctl));
 	close(nic->prog);
