@@ -106,6 +106,28 @@ def state(balancer):
         client.close()
 
 
+def proven_flow(balancer):
+    """Arguments that name a UDP flow of the client which got a rule."""
+    net = balancer.topology
+    with net.client.entered():
+        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sock.connect((net.vips[0], 7))
+    source = "{}:{}".format(*sock.getsockname())
+    wanted = {"protocol": "udp", "source": source, "destination": f"{net.vips[0]}:7"}
+    client = Client(balancer.socket)
+
+    def has_rule():
+        for _ in range(10):
+            sock.send(b"x")
+        rule = client.ask("flow", **wanted)["rule"]
+        return rule and rule["state"] == "active"
+
+    wait_for(has_rule, "a rule for the flow")
+    client.close()
+    sock.close()
+    return wanted
+
+
 # --- shapes ---
 
 TRAFFIC = {"packets", "marked", "bytes", "flows"}
@@ -173,24 +195,7 @@ def test_shapes_here_are_those_of_the_header(command):
 @pytest.fixture(scope="module")
 def flow(daemon):
     """A UDP flow of the client that has a rule, as request arguments."""
-    net = daemon.topology
-    with net.client.entered():
-        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    sock.connect((net.vips[0], 7))
-    source = "{}:{}".format(*sock.getsockname())
-    wanted = {"protocol": "udp", "source": source, "destination": f"{net.vips[0]}:7"}
-    client = Client(daemon.socket)
-
-    def has_rule():
-        for _ in range(10):
-            sock.send(b"x")
-        rule = client.ask("flow", **wanted)["rule"]
-        return rule and rule["state"] == "active"
-
-    wait_for(has_rule, "a rule for the flow")
-    client.close()
-    yield wanted
-    sock.close()
+    return proven_flow(daemon)
 
 
 @pytest.mark.parametrize("command,arguments", [
@@ -513,6 +518,43 @@ def test_generation_survives_a_restart(running):
                  if d["vip"] == WEB and d["real"] == running.topology.reals[1].address}
         assert len(marks) == 1 and not marks & used
         used |= marks
+
+
+# --- rules ---
+
+
+@pytest.fixture
+def offloading(make_topology):
+    net = make_topology(reals=2, vips=1)
+    net.nic = SoftNic(net)
+    return Balancer(net).start()
+
+
+def test_rules_in_the_nic_are_taken_over_or_deleted(offloading):
+    """What is still right stays, what a change meanwhile made wrong goes."""
+    net = offloading.topology
+    flows = [proven_flow(offloading) for _ in range(8)]
+    marks = {r["mark"]: r["real"] for r in offloading.rules()}
+    assert len(marks) == 2 and net.nic.rules() == 8
+    offloading.kill()
+    offloading.vip("udp4-1-7")["reals"] = offloading.reals(which=[1])
+    offloading.write()
+    offloading.start()
+    first = [m for m, real in marks.items() if real == net.reals[0].address]
+    wait_for(lambda: {r["mark"] for r in offloading.rules()} == set(first), "the others to go")
+    rules = offloading.rules()
+    assert 0 < len(rules) < len(flows) and net.nic.rules() == len(rules)
+
+
+def test_rules_leave_a_vip_that_is_not_offloaded_any_more(offloading):
+    flow = proven_flow(offloading)
+    offloading.vip("udp4-1-7")["offload"] = False
+    offloading.write()
+    offloading.reload()
+    wait_for(lambda: offloading.topology.nic.rules() == 0, "the rule to go")
+    client = Client(offloading.socket)
+    assert client.ask("flow", **flow)["in_table"] is True
+    client.close()
 
 
 # --- reload ---

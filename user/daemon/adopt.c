@@ -47,7 +47,6 @@ static int adopt_vips(struct wm_daemon *d)
 static int adopt_dest(struct wm_daemon *d, uint16_t id)
 {
 	const struct wm_dest *entry = wm_dp__dest(d->dp, id);
-	const struct wm_model_dest *dest;
 	int ret;
 
 	if (entry->encap == WM_ENCAP_NONE)
@@ -60,10 +59,21 @@ static int adopt_dest(struct wm_daemon *d, uint16_t id)
 			strerror(-ret));
 		wm_dp__dest_clear(d->dp, id);
 	}
-	dest = wm_model__dest(d->model, id);
-	if (ret || !dest || dest->state != WM_DEST_LIVE)
-		return 0;
-	return wm_hops__learn(d->hops, &dest->real, entry->dmac);
+	return 0;
+}
+
+int wm_adopt__hops(struct wm_daemon *d)
+{
+	int ret = 0;
+
+	for (uint32_t id = 1; id < 1u << wm_dp__params(d->dp)->dest_bits && !ret; id++) {
+		const struct wm_model_dest *dest = wm_model__dest(d->model, id);
+		const struct wm_dest *entry = wm_dp__dest(d->dp, id);
+
+		if (dest && dest->state == WM_DEST_LIVE && entry->mark)
+			ret = wm_hops__learn(d->hops, &dest->real, entry->dmac);
+	}
+	return ret;
 }
 
 int wm_adopt__model(struct wm_daemon *d, struct wm_err *err)
@@ -76,6 +86,8 @@ int wm_adopt__model(struct wm_daemon *d, struct wm_err *err)
 	ret = d->model ? adopt_vips(d) : -ENOMEM;
 	for (uint32_t id = 1; id < 1u << limits.dest_bits && !ret; id++)
 		ret = adopt_dest(d, id);
+	if (!ret)
+		ret = wm_adopt__hops(d);
 	if (ret)
 		return wm_err__sys(err, ret, "cannot take over what the data plane holds");
 	if (wm_model__n_vips(d->model))

@@ -11,4 +11,7 @@ struct wm_daemon;
  * plane it is empty. What contradicts itself is dropped, with a warning. */
 int wm_adopt__model(struct wm_daemon *daemon, struct wm_err *err);
 
+/* Tell daemon->hops the next hops of all live destinations. 0 or -ENOMEM. */
+int wm_adopt__hops(struct wm_daemon *daemon);
+
 #endif

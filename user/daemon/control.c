@@ -89,8 +89,9 @@ static void on_idle(void *arg)
 static int flush(struct client *client)
 {
 	while (client->out_done < client->out_len) {
-		ssize_t sent = send(client->fd, client->out + client->out_done,
-				    client->out_len - client->out_done, MSG_NOSIGNAL | MSG_DONTWAIT);
+		const char *rest = client->out + client->out_done;
+		ssize_t sent = send(client->fd, rest, client->out_len - client->out_done,
+				    MSG_NOSIGNAL | MSG_DONTWAIT);
 
 		if (sent < 0 && errno == EINTR)
 			continue;

@@ -155,9 +155,10 @@ static int check_mark_bits(const struct wm_daemon *d, struct wm_err *err)
 
 	if (!d->nic.mark_bits || d->nic.mark_bits > dest_bits)
 		return 0;
-	return wm_err__set(err, -ERANGE, "offload %s: the NIC's marks have %u bits, and the program's "
-			   "destination ids alone have %u: %s", d->nic.ops->name, d->nic.mark_bits,
-			   dest_bits, wm_dp__adopted(d->dp) ? "stop with --detach and start again" :
+	return wm_err__set(err, -ERANGE, "offload %s: the NIC's marks have %u bits, and the "
+			   "program's destination ids alone have %u: %s", d->nic.ops->name,
+			   d->nic.mark_bits, dest_bits, wm_dp__adopted(d->dp) ?
+			   "stop with --detach and start again" :
 			   "lower limits.dests or use backend none");
 }
 

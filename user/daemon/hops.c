@@ -26,6 +26,7 @@ enum {
 	RETRY_US = 1000 * WM_TIMER_MS,
 	KEEP_US = 15 * 1000 * WM_TIMER_MS, /* half of the time in which an entry goes stale */
 	SETTLE_US = 20 * WM_TIMER_MS,      /* several neighbours answer together */
+	SLICE = 512,                       /* entries looked up again in one go */
 };
 
 struct entry {
@@ -47,6 +48,7 @@ struct wm_hops {
 	size_t n_ifindex;
 	struct entry *entry;
 	size_t n;
+	size_t next;   /* the first of the next slice */
 	void (*changed)(void *arg);
 	void *arg;
 };
@@ -169,15 +171,15 @@ static int by_hop(const void *a, const void *b)
 					: wm_addr__compare(&x->via, &y->via);
 }
 
-/* Use the neighbours of all entries, or of those that are not known; each once. */
-static void use(struct wm_hops *hops, bool only_unknown)
+/* Use the neighbours of these entries, or of those that are not known; each once. */
+static void use(struct wm_hops *hops, size_t begin, size_t end, bool only_unknown)
 {
-	struct wm_hop *list = calloc(hops->n + 1, sizeof(*list));
+	struct wm_hop *list = calloc(end - begin + 1, sizeof(*list));
 	size_t n = 0, kept = 0;
 
 	if (!list)
 		return; /* next time */
-	for (size_t i = 0; i < hops->n; i++)
+	for (size_t i = begin; i < end; i++)
 		if (hops->entry[i].routed && !(only_unknown && hops->entry[i].known))
 			list[n++] = hops->entry[i].hop;
 	qsort(list, n, sizeof(*list), by_hop);
@@ -234,18 +236,25 @@ static void on_retry(void *arg)
 			look_up(hops, &hops->entry[i]);
 	if (!unknown(hops))
 		return;
-	use(hops, true);
+	use(hops, 0, hops->n, true);
 	wm_timer__arm(&hops->retry, RETRY_US);
 }
 
+/* A slice at a time, so that all have had their turn after KEEP_US and nobody
+ * else waits long. */
 static void on_keep(void *arg)
 {
 	struct wm_hops *hops = arg;
+	size_t begin = hops->next < hops->n ? hops->next : 0, end = hops->n;
 
-	for (size_t i = 0; i < hops->n; i++)
+	if (end - begin > SLICE)
+		end = begin + SLICE;
+	for (size_t i = begin; i < end; i++)
 		look_up(hops, &hops->entry[i]);
-	use(hops, false);
-	wm_timer__arm(&hops->keep, KEEP_US);
+	use(hops, begin, end, false);
+	hops->next = end;
+	wm_timer__arm(&hops->keep,
+		      hops->n > SLICE ? (uint64_t)KEEP_US * SLICE / hops->n : KEEP_US);
 }
 
 static void on_settled(void *arg)
@@ -266,7 +275,10 @@ int wm_hops__new(struct wm_hops **out, sd_event *event, const int *ifindex, size
 	*out = NULL;
 	if (!hops)
 		return wm_err__sys(err, -ENOMEM, "next hops");
-	*hops = (struct wm_hops){ .ifindex = ifindex, .n_ifindex = n, .changed = changed, .arg = arg };
+	hops->ifindex = ifindex;
+	hops->n_ifindex = n;
+	hops->changed = changed;
+	hops->arg = arg;
 	ret = wm_neigh__open(&hops->neigh, on_neighbour, hops, err);
 	if (ret)
 		goto err_free;
@@ -330,7 +342,7 @@ int wm_hops__add(struct wm_hops *hops, const struct wm_config *config)
 	for (size_t i = 0; i < hops->n; i++)
 		if (!hops->entry[i].routed)
 			look_up(hops, &hops->entry[i]);
-	use(hops, false);
+	use(hops, 0, hops->n, false);
 	wm_timer__arm_within(&hops->keep, KEEP_US);
 	if (unknown(hops))
 		wm_timer__arm_within(&hops->retry, RETRY_US);
@@ -366,10 +378,11 @@ void wm_hops__keep(struct wm_hops *hops, const struct wm_config *config)
 
 /* --- ask --- */
 
+/* Not for those that were waited for before. */
 static bool worth_waiting(const struct wm_hops *hops)
 {
 	for (size_t i = 0; i < hops->n; i++)
-		if (hops->entry[i].routed && !hops->entry[i].known)
+		if (hops->entry[i].routed && !hops->entry[i].known && !hops->entry[i].warned)
 			return true;
 	return false;
 }

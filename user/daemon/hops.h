@@ -24,8 +24,8 @@ int wm_hops__new(struct wm_hops **hops, sd_event *event, const int *ifindex, siz
 		 void (*changed)(void *arg), void *arg, struct wm_err *err);
 void wm_hops__free(struct wm_hops *hops);
 
-/* What a running data plane sends to: believed until the kernel says otherwise.
- * Before the first wm_hops__add(). */
+/* What the data plane sends to: believed until the kernel says otherwise. To be
+ * followed by wm_hops__add(). */
 int wm_hops__learn(struct wm_hops *hops, const struct wm_addr *real, const uint8_t mac[6]);
 
 /* Follow the reals of this configuration too. 0 or -ENOMEM. */
@@ -33,7 +33,7 @@ int wm_hops__add(struct wm_hops *hops, const struct wm_config *config);
 /* Follow only these any more. */
 void wm_hops__keep(struct wm_hops *hops, const struct wm_config *config);
 
-/* Wait until all are known, `ms` at most. */
+/* Wait until all are known that nobody was warned of, `ms` at most. */
 void wm_hops__wait(struct wm_hops *hops, int ms);
 /* Name in the log those that are not, each once. */
 void wm_hops__warn(struct wm_hops *hops);

@@ -55,6 +55,11 @@ static bool has_program(const struct nlmsghdr *msg)
 	return true; /* not every message speaks of it */
 }
 
+static void end(struct wm_daemon *d, const char *name)
+{
+	wm_daemon__fail(d, -ENODEV, "interface %s is gone: nothing is left to serve", name);
+}
+
 static int hear(const struct nlmsghdr *msg, void *arg)
 {
 	const struct ifinfomsg *info = mnl_nlmsg_get_payload(msg);
@@ -68,7 +73,7 @@ static int hear(const struct nlmsghdr *msg, void *arg)
 	if (!name)
 		return MNL_CB_OK;
 	if (msg->nlmsg_type == RTM_DELLINK)
-		wm_daemon__fail(d, -ENODEV, "interface %s is gone: nothing is left to serve", name);
+		end(d, name);
 	else if (!has_program(msg))
 		wm_error("somebody took the program off %s: nothing is balanced there "
 			 "(restart waymarkd to attach it again)", name);
@@ -82,8 +87,7 @@ static void look_again(struct wm_daemon *d)
 		char name[IF_NAMESIZE];
 
 		if (!if_indextoname(d->links.ifindex[i], name))
-			wm_daemon__fail(d, -ENODEV, "interface %s is gone: nothing is left to serve",
-					d->config->interfaces[i]);
+			end(d, d->config->interfaces[i]);
 	}
 }
 

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "adopt.h"
 #include "apply.h"
 #include "daemon.h"
 #include "log.h"
@@ -84,6 +85,16 @@ static int load(struct wm_daemon *d, struct wm_config **config, struct wm_err *e
 			   "--detach)", d->options->config, key);
 }
 
+/* If next hops are to be found out from now on, begin with what is in use. */
+static int follow(struct wm_daemon *d, const struct wm_config *config)
+{
+	int ret = 0;
+
+	if (config->gateway_auto && !d->config->gateway_auto)
+		ret = wm_adopt__hops(d);
+	return ret ? ret : wm_hops__add(d->hops, config);
+}
+
 static int change(struct wm_daemon *d, char *summary, size_t size, struct wm_err *err)
 {
 	struct wm_config *config;
@@ -92,8 +103,9 @@ static int change(struct wm_daemon *d, char *summary, size_t size, struct wm_err
 	ret = load(d, &config, err);
 	if (ret)
 		return ret;
-	if (wm_hops__add(d->hops, config)) {
-		ret = wm_err__sys(err, -ENOMEM, "cannot follow the next hops");
+	ret = follow(d, config);
+	if (ret) {
+		wm_err__sys(err, ret, "cannot follow the next hops");
 		goto err_free;
 	}
 	wm_hops__wait(d->hops, HOPS_WAIT_MS);

@@ -26,7 +26,8 @@ static int parse_flow(const json_t *request, struct wm_flow *flow, struct wm_err
 	*flow = (struct wm_flow){};
 	ret = wm_proto__parse(protocol);
 	if (ret < 0)
-		return wm_err__set(err, ret, "protocol: \"%.64s\" is neither tcp nor udp", protocol);
+		return wm_err__set(err, ret, "protocol: \"%.64s\" is neither tcp nor udp",
+				   protocol);
 	flow->proto = ret;
 	ret = parse_endpoint(request, "source", &src, &flow->sport, err);
 	if (!ret)
@@ -34,7 +35,8 @@ static int parse_flow(const json_t *request, struct wm_flow *flow, struct wm_err
 	if (ret)
 		return ret;
 	if (src.family != dst.family)
-		return wm_err__set(err, -EINVAL, "source and destination: one is IPv4, one is IPv6");
+		return wm_err__set(err, -EINVAL, "one of source and destination is IPv4, "
+				   "the other is IPv6");
 	flow->family = src.family;
 	for (int i = 0; i < 4; i++) {
 		flow->src[i] = src.word[i];

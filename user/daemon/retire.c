@@ -80,7 +80,7 @@ static void sweep(struct wm_daemon *d, uint64_t now)
 		return;
 	removed = wm_dp__flow_sweep(d->dp, ids);
 	retire->next_sweep_ns = now + SWEEP_INTERVAL_NS;
-	wm_debug("%zu destinations are gone, and %llu flows with them", n,
+	wm_debug("destinations gone: %zu, and flows with them: %llu", n,
 		 (unsigned long long)removed);
 }
 

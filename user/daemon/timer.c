@@ -21,7 +21,8 @@ int wm_timer__init(struct wm_timer *timer, sd_event *event, wm_timer_fn fn, void
 
 	timer->fn = fn;
 	timer->arg = arg;
-	ret = sd_event_add_time(event, &timer->source, CLOCK_MONOTONIC, 0, ACCURACY_US, fire, timer);
+	ret = sd_event_add_time(event, &timer->source, CLOCK_MONOTONIC, 0, ACCURACY_US, fire,
+				timer);
 	if (ret < 0)
 		return ret;
 	return sd_event_source_set_enabled(timer->source, SD_EVENT_OFF);
