@@ -6,10 +6,24 @@
  * of reals). libyaml makes an alias a second way to the same node, so a file
  * cannot grow in memory; what walks the nodes must bound its work itself, and
  * the schema does: it goes as deep as its tables and no further.
+ *
+ * libyaml's own work grows with the square of the depth of brackets and of the
+ * number of anchors. So the events are counted first, and a file that nests too
+ * deep or has too many anchors is refused before it costs hours.
  */
 #include "yaml_doc.h"
 
+#include <stdbool.h>
 #include <string.h>
+
+enum {
+	DEPTH_MAX = 64, /* the deepest table ends at 8 */
+	ANCHORS_MAX = 256,
+};
+
+/* What some editors put in front of UTF-8. libyaml takes it away only where it
+ * may guess the encoding, and then it may guess UTF-16. */
+#define BYTE_ORDER_MARK "\xef\xbb\xbf"
 
 static void place_of(const char *text, size_t len, size_t offset, size_t *line, size_t *column)
 {
@@ -91,47 +105,110 @@ static void report_failure(const yaml_parser_t *parser, const char *text, size_t
 	}
 }
 
-static void refuse_second(yaml_parser_t *parser, const char *text, size_t len,
-			  struct wm_report *report)
+static bool open_parser(yaml_parser_t *parser, const char *text, size_t len,
+			struct wm_report *report)
 {
-	yaml_document_t second;
-	yaml_node_t *root;
-
-	if (!yaml_parser_load(parser, &second)) {
-		report_failure(parser, text, len, report);
-		return;
+	if (!yaml_parser_initialize(parser)) {
+		report->no_memory = true;
+		return false;
 	}
-	root = yaml_document_get_root_node(&second);
-	if (root)
-		wm_report__error(report, second.start_mark.line + 1, second.start_mark.column + 1,
-				 "a second document begins; expected one a file");
-	yaml_document_delete(&second);
+	yaml_parser_set_encoding(parser, YAML_UTF8_ENCODING);
+	yaml_parser_set_input_string(parser, (const unsigned char *)text, len);
+	return true;
+}
+
+struct shape {
+	unsigned int depth, anchors, documents;
+};
+
+_Static_assert(DEPTH_MAX == 64 && ANCHORS_MAX == 256, "the messages below say so");
+
+static const char *shape_flaw(struct shape *shape, const yaml_event_t *event)
+{
+	const yaml_char_t *anchor = NULL;
+
+	switch (event->type) {
+	case YAML_DOCUMENT_START_EVENT:
+		return ++shape->documents > 1 ? "a second document begins; expected one a file" : NULL;
+	case YAML_SEQUENCE_START_EVENT:
+		anchor = event->data.sequence_start.anchor;
+		shape->depth++;
+		break;
+	case YAML_MAPPING_START_EVENT:
+		anchor = event->data.mapping_start.anchor;
+		shape->depth++;
+		break;
+	case YAML_SCALAR_EVENT:
+		anchor = event->data.scalar.anchor;
+		break;
+	case YAML_SEQUENCE_END_EVENT:
+	case YAML_MAPPING_END_EVENT:
+		shape->depth--;
+		break;
+	default:
+		break;
+	}
+	if (shape->depth > DEPTH_MAX)
+		return "nested too deep; expected 64 levels at most";
+	shape->anchors += anchor != NULL;
+	return shape->anchors > ANCHORS_MAX ? "too many anchors; expected 256 at most" : NULL;
+}
+
+/* Is it YAML, and of a size that libyaml copes with? Tells `report` if not. */
+static void check_shape(const char *text, size_t len, struct wm_report *report)
+{
+	struct shape shape = {};
+	yaml_parser_t parser;
+	yaml_event_t event;
+	const char *flaw;
+	bool more;
+
+	if (!open_parser(&parser, text, len, report))
+		return;
+	do {
+		if (!yaml_parser_parse(&parser, &event)) {
+			report_failure(&parser, text, len, report);
+			break;
+		}
+		flaw = shape_flaw(&shape, &event);
+		if (flaw)
+			wm_report__error(report, event.start_mark.line + 1,
+					 event.start_mark.column + 1, "%s", flaw);
+		more = !flaw && event.type != YAML_STREAM_END_EVENT;
+		yaml_event_delete(&event);
+	} while (more);
+	yaml_parser_delete(&parser);
+}
+
+static bool is_sound(const struct wm_report *report)
+{
+	return !report->errors && !report->no_memory;
 }
 
 const yaml_node_t *wm_yaml__load(yaml_document_t *doc, const char *text, size_t len,
 				 struct wm_report *report)
 {
+	const size_t mark = strlen(BYTE_ORDER_MARK);
 	const yaml_node_t *root = NULL;
 	yaml_parser_t parser;
 
 	memset(doc, 0, sizeof(*doc));
-	if (!yaml_parser_initialize(&parser)) {
-		report->no_memory = true;
-		return NULL;
+	if (len >= mark && !memcmp(text, BYTE_ORDER_MARK, mark)) {
+		text += mark;
+		len -= mark;
 	}
-	yaml_parser_set_encoding(&parser, YAML_UTF8_ENCODING);
-	yaml_parser_set_input_string(&parser, (const unsigned char *)text, len);
-	if (!yaml_parser_load(&parser, doc)) {
+	check_shape(text, len, report);
+	if (!is_sound(report) || !open_parser(&parser, text, len, report))
+		return NULL;
+	if (yaml_parser_load(&parser, doc)) {
+		root = yaml_document_get_root_node(doc);
+		if (!root)
+			wm_report__error(report, 1, 1,
+					 "the file is empty; expected a configuration");
+	} else {
 		report_failure(&parser, text, len, report);
 		memset(doc, 0, sizeof(*doc)); /* libyaml has deleted it */
-		goto delete_parser;
 	}
-	root = yaml_document_get_root_node(doc);
-	if (root)
-		refuse_second(&parser, text, len, report);
-	else
-		wm_report__error(report, 1, 1, "the file is empty; expected a configuration");
-delete_parser:
 	yaml_parser_delete(&parser);
-	return report->errors || report->no_memory ? NULL : root;
+	return is_sound(report) ? root : NULL;
 }

@@ -1,0 +1,836 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The configuration file. config/NAME.yaml must read as the canonical form in
+ * NAME.ok, or fail with the text in NAME.err; `WM_UPDATE=1 test_config` writes
+ * these files anew. Single mistakes stand in tables below, one line each.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "config.h"
+#include "units.h"
+
+#define HEAD "interface: eth0\nvips: []\n" /* what follows begins in line 3 */
+#define VIPS "interface: eth0\nvips:\n"    /* likewise */
+
+struct heard {
+	int n;
+	char last[512];
+};
+
+static void hear(const char *text, void *arg)
+{
+	struct heard *heard = arg;
+
+	heard->n++;
+	snprintf(heard->last, sizeof(heard->last), "%s", text);
+}
+
+static int parse_bytes(const char *text, size_t len, struct wm_config **config, struct wm_err *err)
+{
+	err->text[0] = '\0';
+	return wm_config__parse("f", text, len, config, err, NULL, NULL);
+}
+
+static struct wm_config *parse(const char *text)
+{
+	struct wm_config *config;
+	struct wm_err err;
+
+	if (parse_bytes(text, strlen(text), &config, &err))
+		fail_msg("%s\n%s", text, err.text);
+	return config;
+}
+
+static char *print(const struct wm_config *config)
+{
+	char *text;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+
+	assert_non_null(out);
+	wm_config__print(config, out);
+	fclose(out);
+	return text;
+}
+
+/* --- golden files --- */
+
+/* The file's text, NULL if there is none. */
+static char *slurp(const char *path)
+{
+	FILE *file = fopen(path, "r");
+	char *text = NULL;
+	size_t len = 0;
+
+	if (!file)
+		return NULL;
+	if (getdelim(&text, &len, '\0', file) < 0)
+		text[0] = '\0';
+	fclose(file);
+	return text;
+}
+
+static void check_golden(const char *path, const char *text, bool wanted)
+{
+	char *golden = slurp(path);
+
+	if (getenv("WM_UPDATE")) {
+		FILE *file = wanted ? fopen(path, "w") : NULL;
+
+		if (file) {
+			fputs(text, file);
+			fclose(file);
+		} else {
+			unlink(path);
+		}
+	} else if (wanted && !golden) {
+		fail_msg("%s: missing; got:\n%s", path, text);
+	} else if (!wanted && golden) {
+		fail_msg("%s: this outcome was expected, got:\n%s", path, text);
+	} else if (wanted) {
+		assert_string_equal(text, golden);
+	}
+	free(golden);
+}
+
+static void check_file(const char *name)
+{
+	char path[512], line[sizeof(struct wm_err) + 1];
+	struct wm_config *config;
+	struct wm_err err = {};
+	char *text, *canonical = NULL;
+	int ret;
+
+	snprintf(path, sizeof(path), WM_SELFTESTS "/unit/config/%s.yaml", name);
+	text = slurp(path);
+	assert_non_null(text);
+	ret = wm_config__parse(strrchr(path, '/') + 1, text, strlen(text), &config, &err, NULL, NULL);
+	assert_true(ret == 0 || ret == -EINVAL);
+	assert_true(!ret == !!config);
+	if (config)
+		canonical = print(config);
+	snprintf(line, sizeof(line), "%s\n", err.text);
+	snprintf(path, sizeof(path), WM_SELFTESTS "/unit/config/%s.ok", name);
+	check_golden(path, canonical ? canonical : line, config);
+	snprintf(path, sizeof(path), WM_SELFTESTS "/unit/config/%s.err", name);
+	check_golden(path, line, !config);
+	wm_config__free(config);
+	free(canonical);
+	free(text);
+}
+
+static void golden_files(void **state)
+{
+	DIR *dir = opendir(WM_SELFTESTS "/unit/config");
+	const struct dirent *entry;
+	int seen = 0;
+
+	(void)state;
+	assert_non_null(dir);
+	while ((entry = readdir(dir))) {
+		const char *dot = strrchr(entry->d_name, '.');
+		char name[256];
+
+		if (!dot || strcmp(dot, ".yaml"))
+			continue;
+		snprintf(name, sizeof(name), "%.*s", (int)(dot - entry->d_name), entry->d_name);
+		check_file(name);
+		seen++;
+	}
+	closedir(dir);
+	assert_true(seen >= 10);
+}
+
+/* --- what is right --- */
+
+static void assert_prints_and_reads_back(const struct wm_config *config)
+{
+	char *text = print(config);
+	struct wm_config *again = parse(text);
+	char *text_again = print(again);
+
+	assert_true(wm_config__equal(config, again));
+	assert_string_equal(text, text_again);
+	wm_config__free(again);
+	free(text_again);
+	free(text);
+}
+
+static void printed_reads_back(void **state)
+{
+	static const char *const files[] = {
+		WM_SELFTESTS "/../Documentation/examples/waymark.yaml",
+		WM_SELFTESTS "/unit/config/minimal.yaml",
+		WM_SELFTESTS "/unit/config/full.yaml",
+		WM_SELFTESTS "/unit/config/aliases.yaml",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++) {
+		struct wm_config *config;
+		struct wm_err err = {};
+
+		if (wm_config__load(files[i], &config, &err, NULL, NULL))
+			fail_msg("%s", err.text);
+		assert_prints_and_reads_back(config);
+		wm_config__free(config);
+	}
+}
+
+static void defaults(void **state)
+{
+	struct wm_config *c = parse(VIPS "- { address: 10.200.1.1, reals: [ { address: 10.0.0.1 } ] }\n");
+	struct wm_addr v4, v6;
+
+	(void)state;
+	wm_addr__parse("172.16.0.0", &v4);
+	wm_addr__parse("100::", &v6);
+	assert_int_equal(c->n_interfaces, 1);
+	assert_string_equal(c->interfaces[0], "eth0");
+	assert_int_equal(c->mode, WM_MODE_AUTO);
+	assert_string_equal(c->pin, "/sys/fs/bpf/waymark/%i");
+	assert_string_equal(c->control, "/run/waymark/control.sock");
+	assert_true(c->gateway_auto);
+	assert_true(wm_addr__equal(&c->source4, &v4) && wm_addr__equal(&c->source6, &v6));
+	assert_false(c->trust_marks);
+	assert_int_equal(c->ring_seed_v4, 33554944);
+	assert_int_equal(c->ring_seed_v6, 512);
+	assert_int_equal(c->offload.backend, WM_BACKEND_AUTO);
+	assert_int_equal(c->offload.promote_after, 8);
+	assert_int_equal(c->offload.max_rules, 60000);
+	assert_int_equal(c->offload.installs_per_second, 20000);
+	assert_int_equal(c->offload.idle_ns, 15000000000);
+	assert_null(c->offload.sim_pin);
+	assert_int_equal(c->flows, 1000000);
+	assert_int_equal(c->udp_idle_ns, 30000000000);
+	assert_int_equal(c->max_vips, 0);
+	assert_int_equal(c->max_dests, 0);
+	assert_string_equal(c->vips[0].name, "10.200.1.1:*/tcp");
+	assert_int_equal(c->vips[0].port, 0);
+	assert_int_equal(c->vips[0].proto, IPPROTO_TCP);
+	assert_int_equal(c->vips[0].hash, WM_HASH_MAGLEV);
+	assert_true(c->vips[0].offload);
+	assert_int_equal(c->vips[0].line, 3);
+	assert_int_equal(c->vips[0].reals[0].weight, 100);
+	wm_config__free(c);
+}
+
+static void design_example(void **state)
+{
+	static const char text[] =
+		"interface: eth0            # or a list\n"
+		"offload: { backend: auto, promote-after: 8, max-rules: 60000, "
+		"installs-per-second: 20000, idle: 15s }\n"
+		"flow-table: { flows: 8M, udp-idle: 30s }\n"
+		"gateway: auto              # or a MAC address\n"
+		"metrics: { listen: 127.0.0.1:9550 }\n"
+		"vips:\n"
+		"  - name: web\n"
+		"    address: 10.200.1.1\n"
+		"    port: 80\n"
+		"    protocol: tcp\n"
+		"    hash: maglev\n"
+		"    check: { http: /healthz, interval: 2s }\n"
+		"    reals:\n"
+		"      - { address: 10.200.2.11, weight: 100 }\n"
+		"      - { address: 10.200.2.12, weight: 100 }\n"
+		"      - { address: 10.200.2.13, weight: 50 }\n";
+	struct heard heard = {};
+	struct wm_config *c;
+	struct wm_err err;
+
+	(void)state;
+	assert_int_equal(wm_config__parse("f", text, strlen(text), &c, &err, hear, &heard), 0);
+	assert_int_equal(c->flows, 8000000);
+	assert_int_equal(c->vips[0].port, htons(80));
+	assert_int_equal(c->vips[0].n_reals, 3);
+	assert_int_equal(c->vips[0].reals[2].weight, 50);
+	assert_int_equal(c->vips[0].reals[2].line, 16);
+	assert_int_equal(heard.n, 2); /* metrics, check */
+	assert_string_equal(heard.last, "f:12:12: check: not acted on by this version");
+	wm_config__free(c);
+}
+
+static void shared_lists_are_copies(void **state)
+{
+	struct wm_config *c;
+	struct wm_err err = {};
+
+	(void)state;
+	assert_int_equal(wm_config__load(WM_SELFTESTS "/unit/config/aliases.yaml", &c, &err, NULL,
+					 NULL), 0);
+	assert_int_equal(c->n_vips, 3);
+	assert_int_equal(c->vips[1].n_reals, 2);
+	assert_true(c->vips[0].reals != c->vips[1].reals);
+	assert_int_equal(c->vips[2].reals[0].weight, 1);
+	wm_config__free(c);
+}
+
+/* Spellings that mean the same. */
+static void same_meaning(void **state)
+{
+	static const char *const pairs[][2] = {
+		{ HEAD "flow-table: { flows: 8M }", HEAD "flow-table: { flows: '8000000' }" },
+		{ HEAD "flow-table: { flows: 64k }", HEAD "flow-table: { flows: 64000 }" },
+		{ HEAD "offload: { idle: 15s }", HEAD "offload: { idle: 15000ms }" },
+		{ HEAD "offload: { idle: 2m }", HEAD "offload: { idle: 120s }" },
+		{ HEAD "offload: { idle: 1h }", HEAD "offload: { idle: 60m }" },
+		{ HEAD "marks: checked", HEAD },
+		{ HEAD, "interface: [eth0]\nvips: []\n" },
+		{ HEAD, "\xef\xbb\xbf---\nvips: []\ninterface: eth0\n...\n" },
+		{ HEAD, "{\"interface\": \"eth0\", \"vips\": []}" },
+		{ VIPS "- { address: 10.0.0.1, offload: off }", VIPS "- { address: 10.0.0.1, offload: false }" },
+		{ VIPS "- { address: 10.0.0.1, protocol: UDP }", VIPS "- { address: 10.0.0.1, protocol: udp }" },
+		{ VIPS "- { address: 'fc00:0::1', port: 0 }", VIPS "- { address: fc00::1 }" },
+		{ VIPS "- address: 10.0.0.1\r\n", VIPS "- address: 10.0.0.1\n" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(pairs) / sizeof(*pairs); i++) {
+		struct wm_config *a = parse(pairs[i][0]), *b = parse(pairs[i][1]);
+
+		if (!wm_config__equal(a, b))
+			fail_msg("%s\n%s", pairs[i][0], pairs[i][1]);
+		wm_config__free(a);
+		wm_config__free(b);
+	}
+}
+
+/* Each differs from HEAD and from VIPS with one vip, in one key. */
+static void equal_sees_every_key(void **state)
+{
+	static const char *const variants[] = {
+		"mode: native", "pin: /p", "control: /c", "gateway: 02:00:00:00:00:01",
+		"source: { ipv4: 10.0.0.0/16 }", "source: { ipv6: 'fc00::/96' }", "marks: trusted",
+		"ring-seeds: { ipv4: 1 }", "ring-seeds: { ipv6: 1 }", "offload: { backend: none }",
+		"offload: { promote-after: 9 }", "offload: { max-rules: 9 }",
+		"offload: { installs-per-second: 9 }", "offload: { idle: 9s }",
+		"offload: { sim: { pin: /s } }", "flow-table: { flows: 1k }",
+		"flow-table: { udp-idle: 9s }", "limits: { vips: 9 }", "limits: { dests: 9 }",
+		"interface: eth1\nvips: []", "interface: [eth0, eth1]\nvips: []",
+	};
+	static const char *const vips[] = {
+		"- address: 10.0.0.1", "- address: 10.0.0.2", "- { address: 10.0.0.1, port: 1 }",
+		"- { address: 10.0.0.1, protocol: udp }", "- { address: 10.0.0.1, hash: maglev-v1 }",
+		"- { address: 10.0.0.1, offload: false }", "- { address: 10.0.0.1, name: x }",
+		"- { address: 10.0.0.1, reals: [ { address: 10.0.0.2 } ] }",
+		"- { address: 10.0.0.1, reals: [ { address: 10.0.0.2, weight: 1 } ] }",
+		"- { address: 10.0.0.1, reals: [ { address: 10.0.0.3 } ] }",
+	};
+	struct wm_config *c[64];
+	size_t n = 0;
+	char text[256];
+
+	(void)state;
+	c[n++] = parse(HEAD);
+	for (size_t i = 0; i < sizeof(variants) / sizeof(*variants); i++) {
+		snprintf(text, sizeof(text), "%s%s", strstr(variants[i], "interface") ? "" : HEAD,
+			 variants[i]);
+		c[n++] = parse(text);
+	}
+	for (size_t i = 0; i < sizeof(vips) / sizeof(*vips); i++) {
+		snprintf(text, sizeof(text), VIPS "%s", vips[i]);
+		c[n++] = parse(text);
+	}
+	for (size_t i = 0; i < n; i++) {
+		assert_prints_and_reads_back(c[i]);
+		for (size_t j = 0; j < n; j++)
+			assert_true(wm_config__equal(c[i], c[j]) == (i == j));
+	}
+	while (n)
+		wm_config__free(c[--n]);
+}
+
+/* --- what is wrong --- */
+
+struct mistake {
+	const char *text, *message;
+};
+
+static const struct mistake mistakes[] = {
+	/* keys */
+	{ "vips: []",
+	  "f:1:1: the configuration: expected the key \"interface\", which is missing" },
+	{ "interface: eth0",
+	  "f:1:1: the configuration: expected the key \"vips\", which is missing" },
+	{ HEAD "flow_table: {}",
+	  "f:3:1: unknown key \"flow_table\" in the configuration; did you mean \"flow-table\"?" },
+	{ HEAD "ofload: {}",
+	  "f:3:1: unknown key \"ofload\" in the configuration; did you mean \"offload\"?" },
+	{ HEAD "offload: { ilde: 1s }",
+	  "f:3:12: unknown key \"ilde\" in offload; did you mean \"idle\"?" },
+	{ HEAD "limits: { reals: 1 }",
+	  "f:3:11: unknown key \"reals\" in limits; expected one of: vips, dests" },
+	{ HEAD "marks: checked\nmarks: checked",
+	  "f:4:1: key \"marks\" was given in line 3 already; expected it once" },
+	{ HEAD "[a]: b",
+	  "f:3:1: expected a key of the configuration, found a list" },
+	{ "- a",
+	  "f:1:1: the configuration: expected a mapping (key: value), found a list" },
+	{ "text",
+	  "f:1:1: the configuration: expected a mapping (key: value), found \"text\"" },
+	{ "---\n",
+	  "f:2:1: the configuration: expected a mapping (key: value), found nothing" },
+	{ VIPS "- { adress: 10.0.0.1 }",
+	  "f:3:5: unknown key \"adress\" in a vip; did you mean \"address\"?" },
+	{ VIPS "- { name: a }",
+	  "f:3:3: a vip: expected the key \"address\", which is missing" },
+	{ VIPS "- { address: 10.0.0.1, reals: [ { weight: 1 } ] }",
+	  "f:3:33: a real: expected the key \"address\", which is missing" },
+
+	/* types */
+	{ "interface: eth0\nvips: web",
+	  "f:2:7: vips: expected a list of vips ([] for none), found \"web\"" },
+	{ "interface: eth0\nvips:",
+	  "f:2:6: vips: expected a list of vips ([] for none), found nothing" },
+	{ VIPS "- web",
+	  "f:3:3: a vip: expected a mapping (key: value), found \"web\"" },
+	{ VIPS "- { address: [10.0.0.1] }",
+	  "f:3:14: address: expected an IPv4 or IPv6 address, found a list" },
+	{ VIPS "- { address: 10.0.0.1, reals: { a: b } }",
+	  "f:3:31: reals: expected a list of reals ([] for none), found a mapping" },
+	{ VIPS "- { address: 10.0.0.1, offload: maybe }",
+	  "f:3:33: offload: expected true or false, found \"maybe\"" },
+	{ HEAD "offload: true",
+	  "f:3:10: offload: expected a mapping (key: value), found \"true\"" },
+	{ HEAD "mode: ~",
+	  "f:3:7: mode: expected auto, native or generic, found nothing" },
+	{ HEAD "metrics: 1",
+	  "f:3:10: metrics: expected a mapping (key: value), found \"1\"" },
+	{ HEAD "pin: !env PIN",
+	  "f:3:6: pin: tags such as !env are not known here" },
+	{ HEAD "limits: !x { vips: 1 }",
+	  "f:3:9: limits: tags such as !x are not known here" },
+
+	/* numbers and times */
+	{ VIPS "- { address: 10.0.0.1, port: 65536 }",
+	  "f:3:30: port: expected a whole number from 0 to 65535, found \"65536\"" },
+	{ VIPS "- { address: 10.0.0.1, port: -1 }",
+	  "f:3:30: port: expected a whole number from 0 to 65535, found \"-1\"" },
+	{ VIPS "- { address: 10.0.0.1, port: 0x50 }",
+	  "f:3:30: port: expected a whole number from 0 to 65535, found \"0x50\"" },
+	{ VIPS "- { address: 10.0.0.1, reals: [ { address: 10.0.0.2, weight: 65536 } ] }",
+	  "f:3:62: weight: expected a whole number from 0 to 65535, found \"65536\"" },
+	{ HEAD "flow-table: { flows: 8.5M }",
+	  "f:3:22: flows: expected a whole number from 128 to 536870912, found \"8.5M\"" },
+	{ HEAD "flow-table: { flows: 8MB }",
+	  "f:3:22: flows: expected a whole number from 128 to 536870912, found \"8MB\"" },
+	{ HEAD "flow-table: { flows: 99999999999999999999 }",
+	  "f:3:22: flows: expected a whole number from 128 to 536870912, found "
+	  "\"99999999999999999999\"" },
+	{ HEAD "flow-table: { udp-idle: 30 }",
+	  "f:3:25: udp-idle: expected a time from 1s to 20m, with its unit (ms, s, m, h), found "
+	  "\"30\"" },
+	{ HEAD "flow-table: { udp-idle: 21m }",
+	  "f:3:25: udp-idle: expected a time from 1s to 20m, with its unit (ms, s, m, h), found "
+	  "\"21m\"" },
+	{ HEAD "offload: { promote-after: 201 }",
+	  "f:3:27: promote-after: expected a whole number from 0 to 200, found \"201\"" },
+	{ HEAD "limits: { dests: 65536 }",
+	  "f:3:18: dests: expected a whole number from 0 to 65535, found \"65536\"" },
+
+	/* words */
+	{ HEAD "marks: trust",
+	  "f:3:8: marks: expected checked or trusted, found \"trust\"" },
+	{ HEAD "offload: { backend: tc }",
+	  "f:3:21: backend: expected auto, none, sim, flower or ntuple, found \"tc\"" },
+	{ VIPS "- { address: 10.0.0.1, hash: rr }",
+	  "f:3:30: hash: expected maglev or maglev-v1, found \"rr\"" },
+	{ VIPS "- { address: 10.0.0.1, protocol: sctp }",
+	  "f:3:34: protocol: expected tcp or udp, found \"sctp\"" },
+
+	/* addresses */
+	{ VIPS "- { address: 10.0.0.256 }",
+	  "f:3:14: address: expected an IPv4 or IPv6 address, found \"10.0.0.256\"" },
+	{ VIPS "- { address: 10.0.0.1:80 }",
+	  "f:3:14: address: expected an IPv4 or IPv6 address, found \"10.0.0.1:80\"" },
+	{ VIPS "- { address: 0.0.0.0 }",
+	  "f:3:14: address: expected the address of one machine, 0.0.0.0 is the unspecified address" },
+	{ VIPS "- { address: 255.255.255.255 }",
+	  "f:3:14: address: expected the address of one machine, 255.255.255.255 is the broadcast "
+	  "address" },
+	{ VIPS "- { address: 239.1.2.3 }",
+	  "f:3:14: address: expected the address of one machine, 239.1.2.3 is a multicast address" },
+	{ VIPS "- { address: '::' }",
+	  "f:3:14: address: expected the address of one machine, :: is the unspecified address" },
+	{ VIPS "- { address: ff02::1 }",
+	  "f:3:14: address: expected the address of one machine, ff02::1 is a multicast address" },
+	{ VIPS "- { address: '::ffff:10.0.0.1' }",
+	  "f:3:14: address: expected the address of one machine, ::ffff:10.0.0.1 is an IPv4 "
+	  "address in IPv6 form (write it as IPv4)" },
+	{ VIPS "- { address: 10.0.0.1, reals: [ { address: 10.0.0.1 } ] }",
+	  "f:3:3: real 10.0.0.1 has the address of its own vip" },
+	{ HEAD "gateway: 01:00:5e:00:00:01",
+	  "f:3:10: gateway: expected auto or the MAC address of one machine, found "
+	  "\"01:00:5e:00:00:01\"" },
+	{ HEAD "gateway: 00:00:00:00:00:00",
+	  "f:3:10: gateway: expected auto or the MAC address of one machine, found "
+	  "\"00:00:00:00:00:00\"" },
+	{ HEAD "gateway: 10.0.0.1",
+	  "f:3:10: gateway: expected auto or the MAC address of one machine, found \"10.0.0.1\"" },
+	{ HEAD "source: { ipv4: 172.16.0.0/12 }",
+	  "f:3:17: ipv4: expected a prefix of 16 bits such as 172.16.0.0/16, no bits behind it, "
+	  "found \"172.16.0.0/12\"" },
+	{ HEAD "source: { ipv4: 172.16.1.0/16 }",
+	  "f:3:17: ipv4: expected a prefix of 16 bits such as 172.16.0.0/16, no bits behind it, "
+	  "found \"172.16.1.0/16\"" },
+	{ HEAD "source: { ipv4: 100::/96 }",
+	  "f:3:17: ipv4: expected a prefix of 16 bits such as 172.16.0.0/16, no bits behind it, "
+	  "found \"100::/96\"" },
+	{ HEAD "source: { ipv6: 100::1/96 }",
+	  "f:3:17: ipv6: expected a prefix of 96 bits such as 100::/96, no bits behind it, found "
+	  "\"100::1/96\"" },
+	{ HEAD "source: { ipv6: 172.16.0.0/96 }",
+	  "f:3:17: ipv6: expected a prefix of 96 bits such as 100::/96, no bits behind it, found "
+	  "\"172.16.0.0/96\"" },
+
+	/* names and paths */
+	{ "interface: eth0/1\nvips: []",
+	  "f:1:12: interface: expected the name of a network interface, found \"eth0/1\"" },
+	{ "interface: abcdefghijklmnop\nvips: []",
+	  "f:1:12: interface: expected the name of a network interface, found \"abcdefghijklmnop\"" },
+	{ "interface: []\nvips: []",
+	  "f:1:12: interface: expected at least one name" },
+	{ "interface: [a, b, a]\nvips: []",
+	  "f:1:19: interface: \"a\" is in the list already" },
+	{ "interface: { a: b }\nvips: []",
+	  "f:1:12: interface: expected the name of a network interface, or a list of names, found "
+	  "a mapping" },
+	{ HEAD "pin: sys/fs/bpf",
+	  "f:3:6: pin: expected an absolute path of at most 4095 bytes, with %i for the interface, "
+	  "found \"sys/fs/bpf\"" },
+	{ HEAD "pin: /sys/%n",
+	  "f:3:6: pin: expected an absolute path of at most 4095 bytes, with %i for the interface, "
+	  "found \"/sys/%n\"" },
+	{ HEAD "pin: \"/a\\x07b\"",
+	  "f:3:6: pin: expected an absolute path, found a control character (0x07)" },
+	{ HEAD "pin: \"/a\\0b\"",
+	  "f:3:6: pin: expected an absolute path, found a control character (0x00)" },
+	{ VIPS "- { name: 'a b', address: 10.0.0.1 }",
+	  "f:3:11: name: expected a name of 1 to 63 printable ASCII characters without spaces, \" "
+	  "and \\, found \"a b\"" },
+	{ VIPS "- { name: '', address: 10.0.0.1 }",
+	  "f:3:11: name: expected a name of 1 to 63 printable ASCII characters without spaces, \" "
+	  "and \\, found \"\"" },
+	{ VIPS "- { name: 'b\xc3\xa4r', address: 10.0.0.1 }",
+	  "f:3:11: name: expected a name of 1 to 63 printable ASCII characters without spaces, \" "
+	  "and \\, found \"b??r\"" },
+	{ VIPS "- { name: 10.0.0.2:*/tcp, address: 10.0.0.1 }",
+	  "f:3:3: name: expected one without \"/\" (or 10.0.0.1:*/tcp), found \"10.0.0.2:*/tcp\"" },
+
+	/* the whole */
+	{ VIPS "- { address: 10.0.0.1, reals: [ { address: 10.0.0.2 }, { address: 10.0.0.3 },\n { "
+	  "address: 10.0.0.2 } ] }",
+	  "f:4:2: real 10.0.0.2 was given in line 3 already; expected it once a vip" },
+	{ VIPS "- { address: 10.0.0.1 }\n- { address: 10.0.0.1, port: 0, protocol: tcp }",
+	  "f:4:3: vip 10.0.0.1:*/tcp was given in line 3 already; expected it once" },
+	{ VIPS "- { address: 10.0.0.1, name: a }\n- { address: 10.0.0.2, name: a }",
+	  "f:4:3: name \"a\" is taken by the vip in line 3" },
+	{ VIPS "- { address: 10.0.0.1 }\n- { address: 10.0.0.2 }\nlimits: { vips: 1 }",
+	  "f:1:1: 2 vips, but \"limits\" allows 1" },
+	{ VIPS "- { address: 10.0.0.1, reals: [ { address: 10.0.0.2 }, { address: 10.0.0.3 } ] "
+	  "}\nlimits: { dests: 1 }",
+	  "f:1:1: 2 reals in all vips, but \"limits\" allows 1 dests" },
+	{ HEAD "offload: { backend: sim }",
+	  "f:1:1: offload: backend sim: expected the directory of its maps, sim: { pin: DIRECTORY }" },
+
+	/* no YAML */
+	{ "",
+	  "f:1:1: the file is empty; expected a configuration" },
+	{ "# nothing\n\n",
+	  "f:1:1: the file is empty; expected a configuration" },
+	{ HEAD "a: [",
+	  "f:4:1: not YAML: while parsing a flow node in line 4: did not find expected node content" },
+	{ HEAD "mode: *nobody",
+	  "f:3:7: not YAML: found undefined alias" },
+	{ "\tinterface: eth0",
+	  "f:1:1: a tab; YAML is indented by spaces" },
+	{ HEAD "---\n" HEAD,
+	  "f:3:1: a second document begins; expected one a file" },
+	{ HEAD "mode: \xff",
+	  "f:3:7: not text: invalid leading UTF-8 octet (0xff)" },
+	{ HEAD "mode: \x01",
+	  "f:3:7: not text: control characters are not allowed (0x01)" },
+};
+
+static void mistakes_are_named(void **state)
+{
+	int wrong = 0;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(mistakes) / sizeof(*mistakes); i++) {
+		const struct mistake *m = &mistakes[i];
+		struct wm_config *config = (void *)-1;
+		struct wm_err err;
+		int ret = parse_bytes(m->text, strlen(m->text), &config, &err);
+
+		if (ret == -EINVAL && !config && !strcmp(err.text, m->message))
+			continue;
+		wrong++;
+		print_error("--- %s\nexpected %s\ngot (%d)  %s\n", m->text, m->message, ret, err.text);
+		if (!ret)
+			wm_config__free(config);
+	}
+	assert_int_equal(wrong, 0);
+}
+
+static void nul_bytes(void **state)
+{
+	static const char text[] = HEAD "mode: au\0to\n";
+	struct wm_config *config;
+	struct wm_err err;
+
+	(void)state;
+	assert_int_equal(parse_bytes(text, sizeof(text) - 1, &config, &err), -EINVAL);
+	assert_string_equal(err.text, "f:3:9: a NUL byte; expected text");
+}
+
+/* More than fits: the first lines in full, then how many there are. */
+static void errors_that_do_not_fit(void **state)
+{
+	static char text[1 << 16] = HEAD;
+	struct wm_config *config;
+	size_t len = strlen(text);
+	int shown = 0, left = 0;
+	struct wm_err err;
+	const char *more;
+
+	(void)state;
+	for (int i = 0; i < 200; i++)
+		len += snprintf(text + len, sizeof(text) - len, "unheard-of-%d: 1\n", i);
+	assert_int_equal(parse_bytes(text, len, &config, &err), -EINVAL);
+	assert_true(strlen(err.text) < sizeof(err.text));
+	assert_int_equal(strncmp(err.text, "f:3:1: unknown key \"unheard-of-0\" in", 36), 0);
+	for (const char *p = err.text; (p = strchr(p, '\n')); p++)
+		shown++; /* every line but the last ends so */
+	more = strrchr(err.text, '\n');
+	assert_non_null(more);
+	assert_int_equal(sscanf(more, "\nand %d more errors", &left), 1);
+	assert_int_equal(shown + left, 200);
+	assert_true(shown > 1);
+}
+
+/* --- size --- */
+
+/* One list of 16 reals under 4096 vips: 65536 reals, one more than ids. */
+static void too_many_reals(void **state)
+{
+	struct wm_config *config;
+	struct wm_err err;
+	char *text;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+
+	(void)state;
+	fputs("interface: eth0\nvips:\n- { address: 10.0.0.0, reals: &r [", out);
+	for (int i = 0; i < 16; i++)
+		fprintf(out, "%s{ address: 10.9.0.%d }", i ? ", " : "", i + 1);
+	fputs("] }\n", out);
+	for (int i = 1; i < 4096; i++)
+		fprintf(out, "- { address: 10.0.%d.%d, reals: *r }\n", i / 256, i % 256);
+	fclose(out);
+	assert_int_equal(parse_bytes(text, len, &config, &err), -EINVAL);
+	assert_string_equal(err.text, "f:3:31: reals: expected at most 65535 in all vips, "
+			    "found 65536 up to here");
+	free(text);
+}
+
+static void too_many_vips(void **state)
+{
+	struct wm_config *config;
+	struct wm_err err;
+	char *text;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+
+	(void)state;
+	fputs(VIPS, out);
+	for (int i = 0; i <= 4096; i++)
+		fprintf(out, "- { address: 10.0.0.1, port: %d }\n", i);
+	fclose(out);
+	assert_int_equal(parse_bytes(text, len, &config, &err), -EINVAL);
+	assert_string_equal(err.text, "f:3:1: vips: expected at most 4096, found 4097");
+	free(text);
+}
+
+/* libyaml would need minutes, then hours for these. */
+static void deep_nesting(void **state)
+{
+	enum { DEPTH = 1000000 };
+	struct wm_config *config;
+	char *text = malloc(DEPTH);
+	struct wm_err err;
+
+	(void)state;
+	memset(text, '[', DEPTH);
+	assert_int_equal(parse_bytes(text, DEPTH, &config, &err), -EINVAL);
+	assert_string_equal(err.text, "f:1:65: nested too deep; expected 64 levels at most");
+	memset(text, '{', DEPTH);
+	assert_int_equal(parse_bytes(text, DEPTH, &config, &err), -EINVAL);
+	for (int i = 0; i < DEPTH; i++)
+		text[i] = "- "[i % 2];
+	assert_int_equal(parse_bytes(text, DEPTH, &config, &err), -EINVAL);
+	assert_string_equal(err.text, "f:1:129: nested too deep; expected 64 levels at most");
+	free(text);
+}
+
+static void many_anchors(void **state)
+{
+	struct wm_config *config;
+	struct wm_err err;
+	char *text;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+
+	(void)state;
+	fputs("metrics:\n", out);
+	for (int i = 0; i < 100000; i++)
+		fprintf(out, "  k%d: &a%d x\n", i, i);
+	fclose(out);
+	assert_int_equal(parse_bytes(text, len, &config, &err), -EINVAL);
+	assert_string_equal(err.text, "f:258:9: too many anchors; expected 256 at most");
+	free(text);
+}
+
+/* Any prefix of a good file, and a good file with any byte changed, ends in a
+ * configuration or a message: never in a crash or in silence. */
+static void mangled_files(void **state)
+{
+	char *good = slurp(WM_SELFTESTS "/unit/config/full.yaml");
+	size_t len = strlen(good);
+	struct wm_config *config;
+	struct wm_err err;
+
+	(void)state;
+	for (size_t i = 0; i < len; i++) {
+		if (parse_bytes(good, i, &config, &err))
+			assert_true(err.text[0] && !config);
+		wm_config__free(config);
+	}
+	for (size_t i = 0; i < 4 * len; i++) {
+		char old = good[i / 4];
+
+		good[i / 4] = "\0:[\xff"[i % 4];
+		if (parse_bytes(good, len, &config, &err))
+			assert_true(err.text[0] && !config);
+		wm_config__free(config);
+		good[i / 4] = old;
+	}
+	free(good);
+}
+
+static void files_that_cannot_be_read(void **state)
+{
+	struct wm_config *config;
+	struct wm_err err = {};
+
+	(void)state;
+	assert_int_equal(wm_config__load("/nowhere/f.yaml", &config, &err, NULL, NULL), -ENOENT);
+	assert_string_equal(err.text, "cannot read the configuration /nowhere/f.yaml: "
+			    "No such file or directory");
+	assert_int_equal(wm_config__load("/", &config, &err, NULL, NULL), -EISDIR);
+	assert_int_equal(wm_config__load("/dev/zero", &config, &err, NULL, NULL), -EFBIG);
+	assert_int_equal(wm_config__load("/dev/zero", &config, NULL, NULL, NULL), -EFBIG);
+	assert_null(config);
+}
+
+/* --- the man page --- */
+
+/* Every key that an unknown key is answered with stands in the man page. */
+static void man_page_names_every_key(void **state)
+{
+	static const char *const asked[] = {
+		HEAD "zzzzzzzz: 1", HEAD "offload: { zzzzzzzz: 1 }", HEAD "flow-table: { zzzzzzzz: 1 }",
+		HEAD "limits: { zzzzzzzz: 1 }", HEAD "source: { zzzzzzzz: 1 }",
+		HEAD "ring-seeds: { zzzzzzzz: 1 }", HEAD "offload: { sim: { zzzzzzzz: 1 } }",
+		VIPS "- { address: 10.0.0.1, zzzzzzzz: 1 }",
+		VIPS "- { address: 10.0.0.1, reals: [ { address: 10.0.0.2, zzzzzzzz: 1 } ] }",
+	};
+	char *man = slurp(WM_SELFTESTS "/../Documentation/man/waymark.yaml.5");
+	int keys = 0;
+
+	(void)state;
+	assert_non_null(man);
+	for (size_t i = 0; i < sizeof(asked) / sizeof(*asked); i++) {
+		struct wm_config *config;
+		struct wm_err err;
+		char *list, *key, *rest;
+
+		assert_int_equal(parse_bytes(asked[i], strlen(asked[i]), &config, &err), -EINVAL);
+		list = strstr(err.text, "one of: ");
+		assert_non_null(list);
+		for (key = strtok_r(list + 8, ", \n", &rest); key; key = strtok_r(NULL, ", \n", &rest)) {
+			char item[64];
+
+			snprintf(item, sizeof(item), ".It Cm %s", key);
+			if (!strstr(man, item))
+				fail_msg("waymark.yaml.5 does not describe the key \"%s\"", key);
+			keys++;
+		}
+	}
+	assert_true(keys > 30);
+	free(man);
+}
+
+static void units(void **state)
+{
+	char buf[WM_UNITS_TEXT];
+	uint64_t n;
+
+	(void)state;
+	assert_int_equal(wm_count__parse("18446744073709551615", &n), 0);
+	assert_true(n == UINT64_MAX);
+	assert_int_equal(wm_count__parse("18446744073709551616", &n), -ERANGE);
+	assert_int_equal(wm_count__parse("18446744073709551615k", &n), -ERANGE);
+	assert_int_equal(wm_count__parse("k", &n), -EINVAL);
+	assert_int_equal(wm_count__parse("8 k", &n), -EINVAL);
+	assert_int_equal(wm_count__parse("2G", &n), 0);
+	assert_int_equal(n, 2000000000);
+	assert_int_equal(wm_duration__parse("5", &n), -EINVAL);
+	assert_int_equal(wm_duration__parse("5us", &n), -EINVAL);
+	assert_int_equal(wm_duration__parse("5124096h", &n), -ERANGE);
+	assert_string_equal(wm_duration__format(0, buf), "0ms");
+	assert_string_equal(wm_duration__format(1500000000, buf), "1500ms");
+	assert_string_equal(wm_duration__format(90000000000, buf), "90s");
+	assert_string_equal(wm_duration__format(7200000000000, buf), "2h");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(golden_files),
+		cmocka_unit_test(printed_reads_back),
+		cmocka_unit_test(defaults),
+		cmocka_unit_test(design_example),
+		cmocka_unit_test(shared_lists_are_copies),
+		cmocka_unit_test(same_meaning),
+		cmocka_unit_test(equal_sees_every_key),
+		cmocka_unit_test(mistakes_are_named),
+		cmocka_unit_test(nul_bytes),
+		cmocka_unit_test(errors_that_do_not_fit),
+		cmocka_unit_test(too_many_reals),
+		cmocka_unit_test(too_many_vips),
+		cmocka_unit_test(deep_nesting),
+		cmocka_unit_test(many_anchors),
+		cmocka_unit_test(mangled_files),
+		cmocka_unit_test(files_that_cannot_be_read),
+		cmocka_unit_test(man_page_names_every_key),
+		cmocka_unit_test(units),
+	};
+
+	return cmocka_run_group_tests_name("config", tests, NULL, NULL);
+}
