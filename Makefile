@@ -66,7 +66,7 @@ user: $(PROGRAMS)
 
 $(BUILD)/%.bpf.o: bpf/%.bpf.c
 	@mkdir -p $(@D)
-	$(call say,BPF) $(CLANG) $(BPF_CFLAGS) -MMD -MP -MF $(@:.o=.d) -c $< -o $@.tmp && \
+	$(call say,BPF) $(CLANG) $(BPF_CFLAGS) -MMD -MP -MT $@ -MF $(@:.o=.d) -c $< -o $@.tmp && \
 		$(LLVM_STRIP) -g $@.tmp && mv $@.tmp $@
 
 # The daemon and the CLI carry the BPF objects: no path to look for at run time.

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The flow table: flow -> destination, one cache line a look-up.
+ * The flow table: flow -> destination, one cache line a look-up, two for the
+ * flows that found their first bucket crowded.
  *
  * One table for all CPUs. Entries are single 64-bit words, read and written
  * whole and without locks. Two CPUs that write one bucket at the same time may
@@ -30,11 +31,10 @@ enum {
 };
 
 struct flow {
-	struct wm_flow_bucket *bucket;
 	__u64 hash;
 	__u64 entry;   /* 0: not in the table */
-	__u32 way;     /* where the entry is, or where it may go */
 	__u64 tick;    /* now */
+	__u32 slot;    /* where the entry is, or where it may go: bucket * ways + way */
 };
 
 enum { WM_FLOW_TAG_MASK = (1 << (64 - WM_FLOW_TAG_SHIFT)) - 1 };
@@ -80,71 +80,140 @@ static __always_inline __u64 choose_if(__u64 yes, __u64 a, __u64 b)
 	return (a & mask) | (b & ~mask);
 }
 
-static __always_inline void flow_find(struct flow *f, const struct packet *p)
+static __always_inline struct wm_flow_bucket *bucket_at(__u32 index)
 {
-	__u64 tag, found = 0;
-	__u32 index;
+	return bpf_map_lookup_elem(&wm_flows, &index);
+}
 
-	f->hash = flow_hash(p);
-	tag = f->hash & WM_FLOW_TAG_MASK;
-	f->entry = 0;
-	f->way = WM_FLOW_WAYS;
-	f->tick = tick_now();
-	index = wm_flow_bucket_of(f->hash, wm_params.flow_bits);
-	f->bucket = bpf_map_lookup_elem(&wm_flows, &index);
-	if (!f->bucket)
-		return;
+/* The flow's way in this bucket plus WM_FLOW_WAYS; 0: not here. A free way has
+ * tag 0, so this may name one: the caller looks at the entry. */
+static __always_inline __u64 bucket_find(const struct wm_flow_bucket *bucket, __u64 tag)
+{
+	__u64 found = 0;
+
 #pragma unroll
 	for (__u32 i = 0; i < WM_FLOW_WAYS; i++) {
 		/* 1 where the tags are the same: 28 bits minus 1 borrows at 0 only */
-		__u64 same = ((f->bucket->way[i] >> WM_FLOW_TAG_SHIFT ^ tag) - 1) >> 63;
+		__u64 same = ((bucket->way[i] >> WM_FLOW_TAG_SHIFT ^ tag) - 1) >> 63;
 
 		found = choose_if(same, WM_FLOW_WAYS + i, found);
 	}
-	if (found) {
-		f->way = found & (WM_FLOW_WAYS - 1);
-		f->entry = f->bucket->way[f->way];
-	}
+	return found;
+}
+
+/* true: found there. What is found is hidden, or the verifier would follow the
+ * outcomes of both buckets to the end of the program. */
+static __always_inline bool flow_find_in(struct flow *f, __u32 index)
+{
+	struct wm_flow_bucket *bucket = bucket_at(index);
+	__u64 found, entry;
+
+	if (!bucket)
+		return false;
+	found = bucket_find(bucket, f->hash & WM_FLOW_TAG_MASK);
+	if (!found)
+		return false;
+	entry = bucket->way[found & (WM_FLOW_WAYS - 1)];
+	f->slot = hide(index * WM_FLOW_WAYS + (found & (WM_FLOW_WAYS - 1)));
+	f->entry = hide(entry);
+	return entry != 0;
+}
+
+static __always_inline void flow_find(struct flow *f, const struct packet *p)
+{
+	f->hash = flow_hash(p);
+	f->tick = tick_now();
+	f->entry = hide(0);
+	f->slot = hide(0);
+	if (!flow_find_in(f, wm_flow_bucket_of(f->hash, wm_params.flow_bits)))
+		flow_find_in(f, wm_flow_second_of(f->hash, wm_params.flow_bits));
 }
 
 static __always_inline void flow_write(struct flow *f, __u64 entry)
 {
-	if (f->bucket)
-		*(volatile __u64 *)&f->bucket->way[f->way & (WM_FLOW_WAYS - 1)] = entry;
+	struct wm_flow_bucket *bucket = bucket_at(f->slot / WM_FLOW_WAYS);
+
+	if (bucket)
+		*(volatile __u64 *)&bucket->way[f->slot % WM_FLOW_WAYS] = entry;
+}
+
+/* 1 if the entry is in use, else 0; without a branch, see choose_if(). */
+static __always_inline __u64 entry_used(__u64 entry)
+{
+	__u64 sign = entry | -entry;
+
+	asm volatile("" : "+r"(sign));
+	return sign >> 63;
 }
 
 /* How readily an entry goes: by age, a closed connection sooner, a free one first. */
 static __always_inline __u64 entry_rank(__u64 entry, __u64 tick)
 {
 	__u64 closing = (entry_state(entry) + 1) >> 8;
-	__u64 free = ~(entry | -entry) >> 63;
+	__u64 free = 1 - entry_used(entry);
 
 	return entry_age(entry, tick) + closing * CLOSING_BONUS + free * RANK_FREE;
 }
 
-/* A way for a new entry: a free one, or the oldest. */
-static __always_inline void flow_make_room(struct flow *f, struct wm_cpu_stats *stats)
+/* Who has to go first in this bucket: rank * ways + way. *load: ways in use. */
+static __always_inline __u64 bucket_rank(const struct wm_flow_bucket *bucket, __u64 tick,
+					 __u32 *load)
 {
-	__u64 best = 0;
+	__u64 best = 0, used = 0;
 
-	if (!f->bucket)
-		return;
 #pragma unroll
 	for (__u32 i = 0; i < WM_FLOW_WAYS; i++) {
-		__u64 rank = entry_rank(f->bucket->way[i], f->tick) * WM_FLOW_WAYS + i;
+		__u64 entry = bucket->way[i];
+		__u64 rank = entry_rank(entry, tick) * WM_FLOW_WAYS + i;
 
 		best = choose_if((best - rank) >> 63, rank, best);
+		used += entry_used(entry);
 	}
-	f->way = best & (WM_FLOW_WAYS - 1);
-	if (best < RANK_FREE * WM_FLOW_WAYS)
-		count(stats, WM_C_FLOW_EVICT);
+	*load = used;
+	return best;
+}
+
+/*
+ * A slot for a new entry: in the first bucket while that is not crowded, else in
+ * the emptier of the two. Are both full, the oldest entry of the two goes; then
+ * ROOM_EVICTS is set in what is returned.
+ *
+ * A function of numbers that is not inlined: the verifier looks at it once, not
+ * once a way that leads to it.
+ */
+#define ROOM_EVICTS (1ull << 63)
+__noinline __u64 flow_room(__u64 hash, __u64 tick)
+{
+	__u32 index = wm_flow_bucket_of(hash, wm_params.flow_bits), load = 0, load2 = 0;
+	__u32 second = wm_flow_second_of(hash, wm_params.flow_bits);
+	struct wm_flow_bucket *bucket = bucket_at(index), *bucket2;
+	__u64 best = 0, best2, use;
+
+	if (bucket)
+		best = bucket_rank(bucket, tick, &load);
+	if (load >= WM_FLOW_CROWDED && (bucket2 = bucket_at(second))) {
+		best2 = bucket_rank(bucket2, tick, &load2);
+		use = load2 == WM_FLOW_WAYS ? best2 > best : load2 < load;
+		best = choose_if(use, best2, best);
+		index = choose_if(use, second, index);
+	}
+	return ((__u64)index * WM_FLOW_WAYS + (best & (WM_FLOW_WAYS - 1))) |
+	       (best < RANK_FREE * WM_FLOW_WAYS ? ROOM_EVICTS : 0);
+}
+
+static __always_inline void flow_make_room(struct flow *f, struct wm_cpu_stats *stats)
+{
+	__u64 room = flow_room(f->hash, f->tick);
+
+	f->slot = room;
+	stats->counter[WM_C_FLOW_EVICT] += room >> 63;
 }
 
 /* Enter the flow, over its own old entry if it has one. */
 static __always_inline void flow_insert(struct flow *f, __u32 dest, struct wm_cpu_stats *stats,
 					struct wm_dest_stats *dest_stats)
 {
-	if (f->way >= WM_FLOW_WAYS)
+	if (!f->entry)
 		flow_make_room(f, stats);
 	flow_write(f, wm_flow_entry(f->hash, dest, f->tick, 1));
 	count(stats, WM_C_FLOW_INSERT);

@@ -162,7 +162,8 @@ struct wm_dest {
 /* --- flow table --- */
 
 /*
- * An entry is one 64-bit word, read and written whole:
+ * A flow has two buckets (waymark/hash.h); most live in the first. An entry is
+ * one 64-bit word, read and written whole:
  *   tag:28 dest:16 age:12 state:8      (from the top)
  * 0 is a free entry. `age` is the tick of the last packet that wrote the entry,
  * modulo 4096. `state` counts packets up to `promote_after`; a flow that got

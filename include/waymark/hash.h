@@ -154,11 +154,22 @@ static __always_inline __u64 wm_flow_hash(const struct wm_flow *f, const volatil
 	return wm_flow_hash_v6(f->src, f->dst, ports, f->proto, seed);
 }
 
-/* The top bits choose the bucket, the low 28 are the tag: with up to 2^26
- * buckets they do not overlap. */
+/*
+ * A flow has two buckets (Azar et al., "Balanced Allocations", 1994). The top
+ * bits of the hash choose the first, the low 28 are the tag: with up to 2^26
+ * buckets they do not overlap. The second is as far from the first as the tag
+ * says (Fan et al., "Cuckoo Filter", 2014), never the first itself.
+ */
 static __always_inline __u32 wm_flow_bucket_of(__u64 hash, __u32 flow_bits)
 {
 	return hash >> (64 - flow_bits);
+}
+
+static __always_inline __u32 wm_flow_second_of(__u64 hash, __u32 flow_bits)
+{
+	__u32 tag = hash & ((1u << (64 - WM_FLOW_TAG_SHIFT)) - 1);
+
+	return wm_flow_bucket_of(hash, flow_bits) ^ (tag * 0x9e3779b1u >> (32 - flow_bits) | 1);
 }
 
 static __always_inline __u64 wm_flow_entry(__u64 hash, __u32 dest, __u32 age, __u32 state)

@@ -91,6 +91,10 @@ static __always_inline int one(struct turn *t, __u32 mark, enum bench_case what)
 		return grow_only(t->ctx, false);
 	case BENCH_HEADER:
 		return grow_only(t->ctx, true);
+	case BENCH_META:
+		if (put_mark(t->ctx, mark + 1) || mark_from_meta(t->ctx) != mark + 1)
+			return XDP_ABORTED;
+		return grow_only(t->ctx, true);
 	case BENCH_MARK_ARG:
 		return walk(t->ctx, mark);
 	default:
@@ -149,5 +153,54 @@ static __always_inline long turn(struct turn *t, enum bench_case what)
 BENCH(loop, BENCH_LOOP)
 BENCH(grow, BENCH_GROW)
 BENCH(header, BENCH_HEADER)
+BENCH(meta, BENCH_META)
 BENCH(waymark, BENCH_WAYMARK)
 BENCH(mark_arg, BENCH_MARK_ARG)
+
+/* --- the wire --- */
+
+/* Live frames: the next flow, its mark, and out of the device that is named. */
+SEC("xdp")
+int bench_wire(struct xdp_md *ctx)
+{
+	__u32 flow = bench_ctl.position + bench_ctl.stride;
+	__u32 mark = bench_ctl.mark;
+
+	if (flow >= bench_ctl.flows)
+		flow -= bench_ctl.flows;
+	bench_ctl.position = flow;
+	if (make_packet(ctx, flow, false))
+		return XDP_ABORTED;
+	if (mark && put_mark(ctx, mark + (flow & (bench_ctl.marks - 1))))
+		return XDP_ABORTED;
+	return bpf_redirect(bench_ctl.outer, 0);
+}
+
+/* What a balancer cannot beat: swap the addresses and send. */
+SEC("xdp")
+int bench_swap(struct xdp_md *ctx)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	__u64 first;
+
+	if (data + ETH_HLEN > end)
+		return XDP_ABORTED;
+	first = *(__u64 *)data;
+	*(__u32 *)data = *(__u32 *)(data + 6);
+	*(__u16 *)(data + 4) = *(__u16 *)(data + 10);
+	*(__u32 *)(data + 6) = first;
+	*(__u16 *)(data + 10) = first >> 32;
+	return XDP_TX;
+}
+
+/* The end of the wire. */
+SEC("xdp")
+int bench_sink(struct xdp_md *ctx)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+
+	/* the devices' own chatter is IPv6 and ARP */
+	if (data + ETH_HLEN <= end && ((struct ethhdr *)data)->h_proto == bpf_htons(ETH_P_IP))
+		__sync_fetch_and_add((__u32 *)&bench_ctl.arrived, 1);
+	return XDP_DROP;
+}

@@ -28,6 +28,7 @@ enum { DEST_WEB = 1, DEST_DNS, DEST_WEB6, DEST_ANY, DEST_V6V4, DEST_GONE = 8, DE
        DEST_THREE = 10 /* to 12 */ };
 
 static struct wm_dp *dp;
+static void *free_later;
 
 static uint32_t mark_of(uint16_t id)
 {
@@ -108,6 +109,8 @@ static int teardown(void **state)
 	(void)state;
 	wm_dp__close(dp);
 	dp = NULL;
+	free(free_later);
+	free_later = NULL;
 	return 0;
 }
 
@@ -750,87 +753,134 @@ static uint64_t *entry_of(const struct wm_flow *flow)
 	/* The same memory as the program's; find it by walking the public view. */
 	struct wm_flow_slot slot;
 	uint64_t hash = wm_dp__flow_hash(dp, flow);
-	uint64_t *way;
 
 	assert_true(wm_dp__flow_find(dp, flow, &slot));
-	way = (uint64_t *)wm_dp__flow_bucket(dp, hash)->way;
-	for (int i = 0; i < WM_FLOW_WAYS; i++)
-		if (way[i] == slot.entry)
-			return &way[i];
-	fail_msg("entry not in its bucket");
+	for (int i = 0; i < 2 * WM_FLOW_WAYS; i++) {
+		struct wm_flow_bucket *bucket = wm_dp__flow_bucket(dp, hash, i >= WM_FLOW_WAYS);
+
+		if (bucket->way[i % WM_FLOW_WAYS] == slot.entry)
+			return (uint64_t *)&bucket->way[i % WM_FLOW_WAYS];
+	}
+	fail_msg("entry not in its buckets");
 	return NULL;
 }
 
-static uint32_t bucket_index(const struct wm_flow *flow)
-{
-	return wm_flow_bucket_of(wm_dp__flow_hash(dp, flow), wm_dp__params(dp)->flow_bits);
-}
+/* Two buckets that stand for each other, and 17 flows that have these two. */
+enum { PAIR = 2 * WM_FLOW_WAYS, MORE = PAIR + 1 };
 
-/* Nine flows of one bucket. */
-static void find_neighbours(struct packet_spec spec[9])
+static void find_neighbours(struct packet_spec spec[MORE])
 {
-	uint32_t want = 0;
+	struct wm_flow_bucket *one = NULL, *two = NULL;
+	char *src = malloc(MORE * 16);
 	int n = 0;
 
-	for (int port = 1; port < 65536 && n < 9; port++) {
+	for (uint32_t k = 0; n < MORE; k++) {
 		struct packet_spec s = { THREE, .flags = ACK };
+		struct wm_flow_bucket *a, *b;
 		struct wm_flow flow;
 
-		s.sport = port;
+		s.sport = 1 + k % 65000;
+		s.src = src + 16 * n;
+		snprintf(src + 16 * n, 16, "10.1.%u.3", k / 65000 & 255u);
 		flow = prog_flow(&s);
-		if (!n)
-			want = bucket_index(&flow);
-		if (bucket_index(&flow) == want)
+		a = wm_dp__flow_bucket(dp, wm_dp__flow_hash(dp, &flow), false);
+		b = wm_dp__flow_bucket(dp, wm_dp__flow_hash(dp, &flow), true);
+		assert_ptr_not_equal(a, b);
+		if (!n) {
+			one = a;
+			two = b;
+		}
+		if ((a == one && b == two) || (a == two && b == one))
 			spec[n++] = s;
+		assert_true(k < 10000000);
 	}
-	assert_int_equal(n, 9);
+	free_later = src;
 }
 
-static void a_full_bucket_gives_up_its_oldest(void **state)
+static void fill_pair(struct packet_spec spec[MORE], struct wm_flow flow[MORE])
 {
-	struct packet_spec spec[9];
-	struct wm_flow flow[9];
+	struct wm_flow_slot slot;
+
+	find_neighbours(spec);
+	for (int i = 0; i < MORE; i++)
+		flow[i] = prog_flow(&spec[i]);
+	for (int i = 0; i < PAIR; i++)
+		send_three(&spec[i]);
+	for (int i = 0; i < PAIR; i++)
+		assert_true(wm_dp__flow_find(dp, &flow[i], &slot));
+	assert_int_equal(wm_dp__flow_count(dp), PAIR);
+}
+
+static void two_full_buckets_give_up_their_oldest(void **state)
+{
+	struct packet_spec spec[MORE];
+	struct wm_flow flow[MORE];
 	struct wm_flow_slot slot;
 
 	(void)state;
 	need_root();
-	find_neighbours(spec);
-	for (int i = 0; i < 9; i++)
-		flow[i] = prog_flow(&spec[i]);
-	for (int i = 0; i < 8; i++)
-		send_three(&spec[i]);
-	for (int i = 0; i < 8; i++)
-		assert_true(wm_dp__flow_find(dp, &flow[i], &slot));
-	assert_int_equal(wm_dp__flow_count(dp), 8);
+	fill_pair(spec, flow);
 	make_older(&flow[5], 7);
-	make_older(&flow[2], 3);
+	make_older(&flow[12], 3);
 	prog_expect_counters(dp, NULL, "");
-	send_three(&spec[8]);
+	send_three(&spec[PAIR]);
 	prog_expect_counters(dp, (int[]){ WM_C_TX_MISS, WM_C_FLOW_INSERT, WM_C_FLOW_EVICT, -1 },
-			     "full bucket");
-	for (int i = 0; i < 9; i++)
+			     "full buckets");
+	for (int i = 0; i < MORE; i++)
 		assert_int_equal(wm_dp__flow_find(dp, &flow[i], &slot), i != 5);
 }
 
 static void a_closed_connection_goes_before_an_older_open_one(void **state)
 {
-	struct packet_spec spec[9];
+	struct packet_spec spec[MORE];
+	struct wm_flow flow[MORE];
 	struct wm_flow_slot slot;
-	struct wm_flow flow[9];
 
 	(void)state;
 	need_root();
-	find_neighbours(spec);
-	for (int i = 0; i < 9; i++)
-		flow[i] = prog_flow(&spec[i]);
-	for (int i = 0; i < 8; i++)
-		send_three(&spec[i]);
+	fill_pair(spec, flow);
 	make_older(&flow[1], 900);
 	spec[6].flags = FIN | ACK;
 	send_three(&spec[6]);
-	send_three(&spec[8]);
-	for (int i = 0; i < 9; i++)
+	send_three(&spec[PAIR]);
+	for (int i = 0; i < MORE; i++)
 		assert_int_equal(wm_dp__flow_find(dp, &flow[i], &slot), i != 6);
+}
+
+/* 8 bytes a flow at 80 % full: who was entered is found. */
+static void a_table_that_is_full_to_80_percent_finds_its_flows(void **state)
+{
+	const struct wm_dp_options options = { .dest_bits = BITS, .flow_bits = 12 };
+	const int flows = (8 << 12) * 8 / 10;
+	struct wm_dp *small = dp;
+	struct wm_flow_slot slot;
+	struct wm_err err = {};
+	int found = 0;
+
+	(void)state;
+	need_root();
+	if (wm_dp__open(&dp, &options, &err))
+		fail_msg("%s", err.text);
+	put_dests();
+	publish();
+	for (int turn = 0; turn < 2; turn++) {
+		for (int i = 0; i < flows; i++) {
+			char src[16];
+			struct packet_spec spec = { THREE, .flags = ACK };
+			struct wm_flow flow;
+
+			snprintf(src, sizeof(src), "10.9.%u.%u", i >> 8 & 255u, i & 255u);
+			spec.src = src;
+			flow = prog_flow(&spec);
+			if (!turn)
+				send_three(&spec);
+			else
+				found += wm_dp__flow_find(dp, &flow, &slot);
+		}
+	}
+	wm_dp__close(dp);
+	dp = small;
+	assert_in_range(found, flows * 0.999, flows);
 }
 
 static void sweeping_removes_just_the_named(void **state)
@@ -1021,8 +1071,9 @@ int main(void)
 		TEST(a_syn_over_a_proven_flow_keeps_its_real),
 		TEST(idle_udp_is_looked_up_anew),
 		TEST(tcp_does_not_age),
-		TEST(a_full_bucket_gives_up_its_oldest),
+		TEST(two_full_buckets_give_up_their_oldest),
 		TEST(a_closed_connection_goes_before_an_older_open_one),
+		TEST(a_table_that_is_full_to_80_percent_finds_its_flows),
 		TEST(sweeping_removes_just_the_named),
 		TEST(many_vips_are_found_and_switched_at_once),
 		TEST(the_largest_configuration_fits),

@@ -101,8 +101,8 @@ struct wm_flow_slot {
 	uint8_t state;       /* packets counted, or WM_FLOW_CLOSING */
 };
 uint64_t wm_dp__flow_hash(struct wm_dp *dp, const struct wm_flow *flow);
-/* The bucket of a hash, in the data plane's memory. */
-struct wm_flow_bucket *wm_dp__flow_bucket(struct wm_dp *dp, uint64_t hash);
+/* The first or second bucket of a hash, in the data plane's memory. */
+struct wm_flow_bucket *wm_dp__flow_bucket(struct wm_dp *dp, uint64_t hash, bool second);
 /* false: not in the table. */
 bool wm_dp__flow_find(struct wm_dp *dp, const struct wm_flow *flow, struct wm_flow_slot *out);
 /* As if a packet had just come: the entry of a flow whose packets the NIC marks

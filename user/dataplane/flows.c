@@ -8,11 +8,12 @@
 
 #include "dp.h"
 
-struct wm_flow_bucket *wm_dp__flow_bucket(struct wm_dp *dp, uint64_t hash)
+struct wm_flow_bucket *wm_dp__flow_bucket(struct wm_dp *dp, uint64_t hash, bool second)
 {
 	struct wm_flow_bucket *table = dp->map[DP_FLOWS].memory;
 
-	return &table[wm_flow_bucket_of(hash, dp->params.flow_bits)];
+	return &table[second ? wm_flow_second_of(hash, dp->params.flow_bits)
+			     : wm_flow_bucket_of(hash, dp->params.flow_bits)];
 }
 
 uint64_t wm_dp__flow_hash(struct wm_dp *dp, const struct wm_flow *flow)
@@ -20,9 +21,9 @@ uint64_t wm_dp__flow_hash(struct wm_dp *dp, const struct wm_flow *flow)
 	return wm_flow_hash(flow, wm_dp__ctl(dp)->flow_seed);
 }
 
-static uint64_t *find(struct wm_dp *dp, const struct wm_flow *flow, uint64_t *entry)
+static uint64_t *find_in(struct wm_flow_bucket *bucket, uint64_t hash, uint64_t *entry)
 {
-	uint64_t hash = wm_dp__flow_hash(dp, flow), *way = (uint64_t *)wm_dp__flow_bucket(dp, hash)->way;
+	uint64_t *way = (uint64_t *)bucket->way;
 
 	for (int i = 0; i < WM_FLOW_WAYS; i++) {
 		*entry = __atomic_load_n(&way[i], __ATOMIC_RELAXED);
@@ -31,6 +32,14 @@ static uint64_t *find(struct wm_dp *dp, const struct wm_flow *flow, uint64_t *en
 			return &way[i];
 	}
 	return NULL;
+}
+
+static uint64_t *find(struct wm_dp *dp, const struct wm_flow *flow, uint64_t *entry)
+{
+	uint64_t hash = wm_dp__flow_hash(dp, flow);
+
+	return find_in(wm_dp__flow_bucket(dp, hash, false), hash, entry) ?:
+	       find_in(wm_dp__flow_bucket(dp, hash, true), hash, entry);
 }
 
 static void replace(uint64_t *way, uint64_t old, uint64_t entry)

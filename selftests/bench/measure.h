@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What the benchmark's files share: options, results, the driver's object. */
+#ifndef MEASURE_H
+#define MEASURE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct options {
+	int runs;            /* timed runs of each case */
+	uint64_t max_flows;
+	int cpu;
+	bool validate_only;  /* check every case's answers, time nothing */
+	const char *json;
+};
+extern struct options opt;
+
+void die(const char *what, int code) __attribute__((noreturn));
+/* A case was wanted on the command line, or all were. */
+bool wanted(const char *name);
+
+/* The driver's object file, read once. */
+const void *driver_object(size_t *len);
+
+/* Print one row and keep it for the JSON file. Sorts ns. */
+void report_packets(const char *name, uint64_t flows, double *ns, int n);
+/* A figure that is not ns a packet. */
+void report_figure(const char *name, double value, const char *unit, const char *what);
+void report_valid(const char *name, uint64_t flows);
+
+double median_of(double *values, int n); /* sorts */
+uint64_t now_ns(void);
+
+/* Events: packets.c runs the packets, control.c reads. */
+struct wm_dp;
+double bench_events(int threshold, uint64_t *read);
+void *bench_event_buffer(struct wm_dp *dp, uint64_t *read);
+void bench_open_wire(struct wm_dp **dp);
+
+/* The rooms of figures. */
+void bench_packets(void);
+void bench_wire(void);
+void bench_control(void);
+
+#endif
