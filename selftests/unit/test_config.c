@@ -118,7 +118,8 @@ static void check_file(const char *name)
 	snprintf(path, sizeof(path), WM_SELFTESTS "/unit/config/%s.yaml", name);
 	text = slurp(path);
 	assert_non_null(text);
-	ret = wm_config__parse(strrchr(path, '/') + 1, text, strlen(text), &config, &err, NULL, NULL);
+	ret = wm_config__parse(strrchr(path, '/') + 1, text, strlen(text), &config, &err, NULL,
+			       NULL);
 	assert_true(ret == 0 || ret == -EINVAL);
 	assert_true(!ret == !!config);
 	if (config)
@@ -193,7 +194,8 @@ static void printed_reads_back(void **state)
 
 static void defaults(void **state)
 {
-	struct wm_config *c = parse(VIPS "- { address: 10.200.1.1, reals: [ { address: 10.0.0.1 } ] }\n");
+	struct wm_config *c =
+		parse(VIPS "- { address: 10.200.1.1, reals: [ { address: 10.0.0.1 } ] }\n");
 	struct wm_addr v4, v6;
 
 	(void)state;
@@ -293,8 +295,10 @@ static void same_meaning(void **state)
 		{ HEAD, "interface: [eth0]\nvips: []\n" },
 		{ HEAD, "\xef\xbb\xbf---\nvips: []\ninterface: eth0\n...\n" },
 		{ HEAD, "{\"interface\": \"eth0\", \"vips\": []}" },
-		{ VIPS "- { address: 10.0.0.1, offload: off }", VIPS "- { address: 10.0.0.1, offload: false }" },
-		{ VIPS "- { address: 10.0.0.1, protocol: UDP }", VIPS "- { address: 10.0.0.1, protocol: udp }" },
+		{ VIPS "- { address: 10.0.0.1, offload: off }",
+		  VIPS "- { address: 10.0.0.1, offload: false }" },
+		{ VIPS "- { address: 10.0.0.1, protocol: UDP }",
+		  VIPS "- { address: 10.0.0.1, protocol: udp }" },
 		{ VIPS "- { address: 'fc00:0::1', port: 0 }", VIPS "- { address: fc00::1 }" },
 		{ VIPS "- address: 10.0.0.1\r\n", VIPS "- address: 10.0.0.1\n" },
 	};
@@ -324,9 +328,13 @@ static void equal_sees_every_key(void **state)
 		"interface: eth1\nvips: []", "interface: [eth0, eth1]\nvips: []",
 	};
 	static const char *const vips[] = {
-		"- address: 10.0.0.1", "- address: 10.0.0.2", "- { address: 10.0.0.1, port: 1 }",
-		"- { address: 10.0.0.1, protocol: udp }", "- { address: 10.0.0.1, hash: maglev-v1 }",
-		"- { address: 10.0.0.1, offload: false }", "- { address: 10.0.0.1, name: x }",
+		"- address: 10.0.0.1",
+		"- address: 10.0.0.2",
+		"- { address: 10.0.0.1, port: 1 }",
+		"- { address: 10.0.0.1, protocol: udp }",
+		"- { address: 10.0.0.1, hash: maglev-v1 }",
+		"- { address: 10.0.0.1, offload: false }",
+		"- { address: 10.0.0.1, name: x }",
 		"- { address: 10.0.0.1, reals: [ { address: 10.0.0.2 } ] }",
 		"- { address: 10.0.0.1, reals: [ { address: 10.0.0.2, weight: 1 } ] }",
 		"- { address: 10.0.0.1, reals: [ { address: 10.0.0.3 } ] }",
@@ -377,18 +385,13 @@ static const struct mistake mistakes[] = {
 	  "f:3:11: unknown key \"reals\" in limits; expected one of: vips, dests" },
 	{ HEAD "marks: checked\nmarks: checked",
 	  "f:4:1: key \"marks\" was given in line 3 already; expected it once" },
-	{ HEAD "[a]: b",
-	  "f:3:1: expected a key of the configuration, found a list" },
-	{ "- a",
-	  "f:1:1: the configuration: expected a mapping (key: value), found a list" },
-	{ "text",
-	  "f:1:1: the configuration: expected a mapping (key: value), found \"text\"" },
-	{ "---\n",
-	  "f:2:1: the configuration: expected a mapping (key: value), found nothing" },
-	{ VIPS "- { adress: 10.0.0.1 }",
-	  "f:3:5: unknown key \"adress\" in a vip; did you mean \"address\"?" },
-	{ VIPS "- { name: a }",
-	  "f:3:3: a vip: expected the key \"address\", which is missing" },
+	{ HEAD "[a]: b", "f:3:1: expected a key of the configuration, found a list" },
+	{ "- a", "f:1:1: the configuration: expected a mapping (key: value), found a list" },
+	{ "text", "f:1:1: the configuration: expected a mapping (key: value), found \"text\"" },
+	{ "---\n", "f:2:1: the configuration: expected a mapping (key: value), found nothing" },
+	{ VIPS "- { addressx: 10.0.0.1 }",
+	  "f:3:5: unknown key \"addressx\" in a vip; did you mean \"address\"?" },
+	{ VIPS "- { name: a }", "f:3:3: a vip: expected the key \"address\", which is missing" },
 	{ VIPS "- { address: 10.0.0.1, reals: [ { weight: 1 } ] }",
 	  "f:3:33: a real: expected the key \"address\", which is missing" },
 
@@ -397,8 +400,7 @@ static const struct mistake mistakes[] = {
 	  "f:2:7: vips: expected a list of vips ([] for none), found \"web\"" },
 	{ "interface: eth0\nvips:",
 	  "f:2:6: vips: expected a list of vips ([] for none), found nothing" },
-	{ VIPS "- web",
-	  "f:3:3: a vip: expected a mapping (key: value), found \"web\"" },
+	{ VIPS "- web", "f:3:3: a vip: expected a mapping (key: value), found \"web\"" },
 	{ VIPS "- { address: [10.0.0.1] }",
 	  "f:3:14: address: expected an IPv4 or IPv6 address, found a list" },
 	{ VIPS "- { address: 10.0.0.1, reals: { a: b } }",
@@ -407,14 +409,10 @@ static const struct mistake mistakes[] = {
 	  "f:3:33: offload: expected true or false, found \"maybe\"" },
 	{ HEAD "offload: true",
 	  "f:3:10: offload: expected a mapping (key: value), found \"true\"" },
-	{ HEAD "mode: ~",
-	  "f:3:7: mode: expected auto, native or generic, found nothing" },
-	{ HEAD "metrics: 1",
-	  "f:3:10: metrics: expected a mapping (key: value), found \"1\"" },
-	{ HEAD "pin: !env PIN",
-	  "f:3:6: pin: tags such as !env are not known here" },
-	{ HEAD "limits: !x { vips: 1 }",
-	  "f:3:9: limits: tags such as !x are not known here" },
+	{ HEAD "mode: ~", "f:3:7: mode: expected auto, native or generic, found nothing" },
+	{ HEAD "metrics: 1", "f:3:10: metrics: expected a mapping (key: value), found \"1\"" },
+	{ HEAD "pin: !env PIN", "f:3:6: pin: tags such as !env are not known here" },
+	{ HEAD "limits: !x { vips: 1 }", "f:3:9: limits: tags such as !x are not known here" },
 
 	/* numbers and times */
 	{ VIPS "- { address: 10.0.0.1, port: 65536 }",
@@ -444,8 +442,7 @@ static const struct mistake mistakes[] = {
 	  "f:3:18: dests: expected a whole number from 0 to 65535, found \"65536\"" },
 
 	/* words */
-	{ HEAD "marks: trust",
-	  "f:3:8: marks: expected checked or trusted, found \"trust\"" },
+	{ HEAD "marks: trust", "f:3:8: marks: expected checked or trusted, found \"trust\"" },
 	{ HEAD "offload: { backend: tc }",
 	  "f:3:21: backend: expected auto, none, sim, flower or ntuple, found \"tc\"" },
 	{ VIPS "- { address: 10.0.0.1, hash: rr }",
@@ -459,12 +456,14 @@ static const struct mistake mistakes[] = {
 	{ VIPS "- { address: 10.0.0.1:80 }",
 	  "f:3:14: address: expected an IPv4 or IPv6 address, found \"10.0.0.1:80\"" },
 	{ VIPS "- { address: 0.0.0.0 }",
-	  "f:3:14: address: expected the address of one machine, 0.0.0.0 is the unspecified address" },
+	  "f:3:14: address: expected the address of one machine, "
+	  "0.0.0.0 is the unspecified address" },
 	{ VIPS "- { address: 255.255.255.255 }",
 	  "f:3:14: address: expected the address of one machine, 255.255.255.255 is the broadcast "
 	  "address" },
 	{ VIPS "- { address: 239.1.2.3 }",
-	  "f:3:14: address: expected the address of one machine, 239.1.2.3 is a multicast address" },
+	  "f:3:14: address: expected the address of one machine, "
+	  "239.1.2.3 is a multicast address" },
 	{ VIPS "- { address: '::' }",
 	  "f:3:14: address: expected the address of one machine, :: is the unspecified address" },
 	{ VIPS "- { address: ff02::1 }",
@@ -502,11 +501,10 @@ static const struct mistake mistakes[] = {
 	{ "interface: eth0/1\nvips: []",
 	  "f:1:12: interface: expected the name of a network interface, found \"eth0/1\"" },
 	{ "interface: abcdefghijklmnop\nvips: []",
-	  "f:1:12: interface: expected the name of a network interface, found \"abcdefghijklmnop\"" },
-	{ "interface: []\nvips: []",
-	  "f:1:12: interface: expected at least one name" },
-	{ "interface: [a, b, a]\nvips: []",
-	  "f:1:19: interface: \"a\" is in the list already" },
+	  "f:1:12: interface: expected the name of a network interface, found "
+	  "\"abcdefghijklmnop\"" },
+	{ "interface: []\nvips: []", "f:1:12: interface: expected at least one name" },
+	{ "interface: [a, b, a]\nvips: []", "f:1:19: interface: \"a\" is in the list already" },
 	{ "interface: { a: b }\nvips: []",
 	  "f:1:12: interface: expected the name of a network interface, or a list of names, found "
 	  "a mapping" },
@@ -546,25 +544,20 @@ static const struct mistake mistakes[] = {
 	  "}\nlimits: { dests: 1 }",
 	  "f:1:1: 2 reals in all vips, but \"limits\" allows 1 dests" },
 	{ HEAD "offload: { backend: sim }",
-	  "f:1:1: offload: backend sim: expected the directory of its maps, sim: { pin: DIRECTORY }" },
+	  "f:1:1: offload: backend sim: expected the directory "
+	  "of its maps, sim: { pin: DIRECTORY }" },
 
 	/* no YAML */
-	{ "",
-	  "f:1:1: the file is empty; expected a configuration" },
-	{ "# nothing\n\n",
-	  "f:1:1: the file is empty; expected a configuration" },
+	{ "", "f:1:1: the file is empty; expected a configuration" },
+	{ "# nothing\n\n", "f:1:1: the file is empty; expected a configuration" },
 	{ HEAD "a: [",
-	  "f:4:1: not YAML: while parsing a flow node in line 4: did not find expected node content" },
-	{ HEAD "mode: *nobody",
-	  "f:3:7: not YAML: found undefined alias" },
-	{ "\tinterface: eth0",
-	  "f:1:1: a tab; YAML is indented by spaces" },
-	{ HEAD "---\n" HEAD,
-	  "f:3:1: a second document begins; expected one a file" },
-	{ HEAD "mode: \xff",
-	  "f:3:7: not text: invalid leading UTF-8 octet (0xff)" },
-	{ HEAD "mode: \x01",
-	  "f:3:7: not text: control characters are not allowed (0x01)" },
+	  "f:4:1: not YAML: while parsing a flow node in line 4: did not find "
+	  "expected node content" },
+	{ HEAD "mode: *nobody", "f:3:7: not YAML: found undefined alias" },
+	{ "\tinterface: eth0", "f:1:1: a tab; YAML is indented by spaces" },
+	{ HEAD "---\n" HEAD, "f:3:1: a second document begins; expected one a file" },
+	{ HEAD "mode: \xff", "f:3:7: not text: invalid leading UTF-8 octet (0xff)" },
+	{ HEAD "mode: \x01", "f:3:7: not text: control characters are not allowed (0x01)" },
 };
 
 static void mistakes_are_named(void **state)
@@ -581,7 +574,8 @@ static void mistakes_are_named(void **state)
 		if (ret == -EINVAL && !config && !strcmp(err.text, m->message))
 			continue;
 		wrong++;
-		print_error("--- %s\nexpected %s\ngot (%d)  %s\n", m->text, m->message, ret, err.text);
+		print_error("--- %s\nexpected %s\ngot (%d)  %s\n", m->text, m->message, ret,
+			    err.text);
 		if (!ret)
 			wm_config__free(config);
 	}
@@ -754,9 +748,13 @@ static void files_that_cannot_be_read(void **state)
 static void man_page_names_every_key(void **state)
 {
 	static const char *const asked[] = {
-		HEAD "zzzzzzzz: 1", HEAD "offload: { zzzzzzzz: 1 }", HEAD "flow-table: { zzzzzzzz: 1 }",
-		HEAD "limits: { zzzzzzzz: 1 }", HEAD "source: { zzzzzzzz: 1 }",
-		HEAD "ring-seeds: { zzzzzzzz: 1 }", HEAD "offload: { sim: { zzzzzzzz: 1 } }",
+		HEAD "zzzzzzzz: 1",
+		HEAD "offload: { zzzzzzzz: 1 }",
+		HEAD "flow-table: { zzzzzzzz: 1 }",
+		HEAD "limits: { zzzzzzzz: 1 }",
+		HEAD "source: { zzzzzzzz: 1 }",
+		HEAD "ring-seeds: { zzzzzzzz: 1 }",
+		HEAD "offload: { sim: { zzzzzzzz: 1 } }",
 		VIPS "- { address: 10.0.0.1, zzzzzzzz: 1 }",
 		VIPS "- { address: 10.0.0.1, reals: [ { address: 10.0.0.2, zzzzzzzz: 1 } ] }",
 	};
@@ -773,7 +771,8 @@ static void man_page_names_every_key(void **state)
 		assert_int_equal(parse_bytes(asked[i], strlen(asked[i]), &config, &err), -EINVAL);
 		list = strstr(err.text, "one of: ");
 		assert_non_null(list);
-		for (key = strtok_r(list + 8, ", \n", &rest); key; key = strtok_r(NULL, ", \n", &rest)) {
+		for (key = strtok_r(list + 8, ", \n", &rest); key;
+		     key = strtok_r(NULL, ", \n", &rest)) {
 			char item[64];
 
 			snprintf(item, sizeof(item), ".It Cm %s", key);

@@ -53,7 +53,8 @@ static struct wm_config *shorthand(const char *text)
 
 		word = strtok_r(vip, " ", &rest_words);
 		assert_true(sscanf(word, "%31[0-9.]:%7[0-9*]%7s", address, port, flags) >= 2);
-		fprintf(out, "- { address: %s, port: %s, protocol: %s, offload: %s, hash: %s, reals: [",
+		fprintf(out,
+			"- { address: %s, port: %s, protocol: %s, offload: %s, hash: %s, reals: [",
 			address, *port == '*' ? "0" : port, strchr(flags, 'u') ? "udp" : "tcp",
 			strchr(flags, 'n') ? "false" : "true",
 			strchr(flags, '1') ? "maglev-v1" : "maglev");
@@ -169,7 +170,8 @@ static void check_tables(const struct plane *p)
 
 			assert_int_equal(dest->state, WM_DEST_LIVE);
 			assert_int_equal(dest->vip, vip->number);
-			assert_int_equal(p->dest[dest->id].mark, wm_model__dest_mark(p->model, dest));
+			assert_int_equal(p->dest[dest->id].mark,
+					 wm_model__dest_mark(p->model, dest));
 			assert_int_equal(p->dest[dest->id].vip, vip->number);
 		}
 	}
@@ -258,12 +260,14 @@ static uint16_t id_of(const struct plane *p, size_t index, unsigned int real)
 	const struct wm_model_vip *vip = wm_model__vip(p->model, index);
 
 	for (size_t i = 0; i < vip->n_dests; i++)
-		if (wm_model__dest(p->model, vip->dests[i])->real.word[0] == htonl(0x0a090000 + real))
+		if (wm_model__dest(p->model, vip->dests[i])->real.word[0] ==
+		    htonl(0x0a090000 + real))
 			return vip->dests[i];
 	return 0;
 }
 
-static void assert_change(struct change c, size_t added, size_t retired, size_t rings, bool published)
+static void assert_change(struct change c, size_t added, size_t retired, size_t rings,
+			  bool published)
 {
 	assert_int_equal(c.added, added);
 	assert_int_equal(c.retired, retired);
@@ -488,8 +492,9 @@ static void no_bits_for_generations(void **state)
 static void all_32_bits_of_a_mark(void **state)
 {
 	static const struct wm_model_limits wide = { 16, 32, VIPS, RINGS };
-	struct wm_vip vip = { .addr = { htonl(0x0a000001) }, .proto = IPPROTO_TCP, .family = WM_IPV4,
-			      .number = 1 };
+	struct wm_vip vip = {
+		.addr = { htonl(0x0a000001) }, .proto = IPPROTO_TCP, .family = WM_IPV4, .number = 1
+	};
 	struct wm_dest dest = { .mark = 0xffff0001, .vip = 1, .encap = WM_ENCAP_4IN4,
 				.proto = IPPROTO_TCP, .vip_addr = { htonl(0x0a000001) },
 				.real = { htonl(0x0a09000b) } };
@@ -814,8 +819,9 @@ static void dest_entries(void **state)
 {
 	static const char text[] =
 		"interface: e\nsource: { ipv4: 10.77.0.0/16 }\nvips:\n"
-		"- { address: 10.0.0.1, port: 80, reals: [ { address: 10.9.8.7 }, { address: 'fc00::9' } ] }\n"
-		"- { address: 'fc00::1', protocol: udp, reals: [ { address: 10.9.8.7 }, { address: 'fc00::9' } ] }\n";
+		"- { address: 10.0.0.1, port: 80,\n"
+		"    reals: &both [ { address: 10.9.8.7 }, { address: 'fc00::9' } ] }\n"
+		"- { address: 'fc00::1', protocol: udp, reals: *both }\n";
 	static const uint8_t encaps[2][2] = { { WM_ENCAP_4IN4, WM_ENCAP_4IN6 },
 					      { WM_ENCAP_6IN4, WM_ENCAP_6IN6 } };
 	struct plane *p = plane_new(&usual);
@@ -850,8 +856,9 @@ static void dest_entries(void **state)
  * the entries again, and only those with an outer IPv4 header. */
 static void new_source_rewrites_entries(void **state)
 {
-	static const char text[] = "interface: e\nsource: { ipv4: %s }\nvips:\n- { address: 10.0.0.1, "
-				   "reals: [ { address: 10.9.8.7 }, { address: 'fc00::9' } ] }\n";
+	static const char text[] =
+		"interface: e\nsource: { ipv4: %s }\nvips:\n- { address: 10.0.0.1, "
+		"reals: [ { address: 10.9.8.7 }, { address: 'fc00::9' } ] }\n";
 	struct wm_config *one, *two;
 	struct plane *p = plane_new(&usual);
 	char buf[512];
@@ -879,8 +886,9 @@ static void new_source_rewrites_entries(void **state)
 
 static void vips_by_all_they_are_called(void **state)
 {
-	static const char text[] = "interface: e\nvips:\n- { name: web, address: 10.0.0.1, port: 80 }\n"
-				   "- { address: 10.0.0.1 }\n- { address: 'fc00::1', port: 53, protocol: udp }\n";
+	static const char text[] =
+		"interface: e\nvips:\n- { name: web, address: 10.0.0.1, port: 80 }\n"
+		"- { address: 10.0.0.1 }\n- { address: 'fc00::1', port: 53, protocol: udp }\n";
 	struct plane *p = plane_new(&usual);
 	struct wm_config *config = parse(text);
 	const struct wm_model_vip *web, *any, *dns;

@@ -127,8 +127,8 @@ static void read_path(struct wm_reader *r, const struct wm_key *key, const yaml_
 		return;
 	if (!good_path(path) || strlen(path) > key->max)
 		wm_read__expected(r, key, value,
-				  "an absolute path of at most %llu bytes, with %%i for the interface",
-				  (unsigned long long)key->max);
+				  "an absolute path of at most %llu bytes, with %%i for the "
+				  "interface", (unsigned long long)key->max);
 	else
 		wm_read__copy(r, path, into);
 }
@@ -187,7 +187,8 @@ static void read_prefix(struct wm_reader *r, const struct wm_key *key, const yam
 	if (parse_prefix(text, key->min, &prefix))
 		memcpy(into, &prefix, sizeof(prefix));
 	else
-		wm_read__expected(r, key, value, "a prefix of %u bits such as %s, no bits behind it",
+		wm_read__expected(r, key, value,
+				  "a prefix of %u bits such as %s, no bits behind it",
 				  (unsigned int)key->min, example);
 }
 
@@ -239,7 +240,8 @@ static const struct wm_key root_keys[] = {
 	{ "interface", read_interfaces, .required = true },
 	{ "mode", wm_read__choice, AT(mode), .words = wm_mode_words },
 	{ "pin", read_path, AT(pin), .max = 4095 },
-	{ "control", read_path, AT(control), .max = sizeof(((struct sockaddr_un *)0)->sun_path) - 1 },
+	{ "control", read_path, AT(control),
+	  .max = sizeof(((struct sockaddr_un *)0)->sun_path) - 1 },
 	{ "gateway", read_gateway, WM_WHOLE },
 	{ "source", wm_read__mapping, .keys = source_keys },
 	{ "marks", wm_read__choice, AT(trust_marks), .words = wm_marks_words },

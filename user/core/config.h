@@ -61,7 +61,7 @@ struct wm_config {
 		uint32_t max_rules;
 		uint32_t installs_per_second;
 		uint64_t idle_ns;             /* a rule without packets for so long goes */
-		char *sim_pin;                /* directory that the software NIC pinned its maps in */
+		char *sim_pin;                /* where the software NIC pinned its maps */
 	} offload;
 
 	uint64_t flows;       /* capacity of the flow table */

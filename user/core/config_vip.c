@@ -124,7 +124,8 @@ static void report_real(const struct twins *twins, const yaml_node_t *node,
 	const struct wm_config_real *real = later->what;
 	char text[WM_ADDR_TEXT];
 
-	wm_read__error(twins->r, node, "real %s was given in line %d already; expected it once a vip",
+	wm_read__error(twins->r, node,
+		       "real %s was given in line %d already; expected it once a vip",
 		       wm_addr__format(&real->address, text), first->line);
 }
 
@@ -209,7 +210,8 @@ static void find_twin_vips(struct wm_reader *r, const yaml_node_t *list)
 
 static const struct wm_key real_keys[] = {
 	{ "address", read_address, WM_MEMBER(struct wm_config_real, address), .required = true },
-	{ "weight", wm_read__count, WM_MEMBER(struct wm_config_real, weight), .max = WM_WEIGHT_MAX },
+	{ "weight", wm_read__count, WM_MEMBER(struct wm_config_real, weight),
+	  .max = WM_WEIGHT_MAX },
 	{},
 };
 

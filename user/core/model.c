@@ -231,7 +231,9 @@ static bool sound_mark(const struct wm_model *model, uint16_t id, uint32_t mark)
 
 	if ((mark & (wm_model__ids(model) - 1)) != id)
 		return false;
-	return generation < (l->mark_bits > l->dest_bits ? 1ull << (l->mark_bits - l->dest_bits) : 1);
+	if (l->mark_bits <= l->dest_bits)
+		return !generation;
+	return !(generation >> (l->mark_bits - l->dest_bits));
 }
 
 /* The destination's own copy of its vip must be that vip. */

@@ -35,7 +35,6 @@ struct planning {
 	uint8_t *number_taken; /* by vip number */
 	uint8_t *ring_taken;   /* by ring */
 	uint16_t *scratch;     /* a ring */
-	size_t ids_room;       /* entries that plan->add and plan->retire hold */
 	size_t vips_added, vips_removed, reals_added, reals_removed, reweighted, rewritten;
 };
 
@@ -76,8 +75,8 @@ static int new_dest(struct planning *p, const struct wm_model_vip *vip,
 	*id = wm_model__take_id(p->next);
 	if (!*id)
 		return wm_err__set(p->err, -ENOSPC,
-				   "vip %s: no destination id is free for its real; the data plane has "
-				   "room for %u (limits: dests), those that retire included",
+				   "vip %s: no destination id is free for its real; the data plane "
+				   "has room for %u (limits: dests), those that retire included",
 				   vip->name, wm_model__ids(p->next) - 1);
 	d = &p->next->dest[*id];
 	d->is.state = WM_DEST_LIVE;
@@ -231,8 +230,8 @@ static int free_ring(struct planning *p, const struct vip *vip, uint32_t *ring)
 		if (!p->ring_taken[*ring])
 			return 0;
 	return wm_err__set(p->err, -ENOSPC,
-			   "vip %s: no ring is free; the data plane has %u, one for each vip and one "
-			   "more for each vip that changes (limits: vips)",
+			   "vip %s: no ring is free; the data plane has %u, one for each vip and "
+			   "one more for each vip that changes (limits: vips)",
 			   vip->is.name, p->next->limits.rings);
 }
 

@@ -110,7 +110,8 @@ const char *wm_read__scalar(struct wm_reader *r, const struct wm_key *key, const
 	}
 	for (size_t i = 0; i < node->data.scalar.length; i++)
 		if (text[i] < ' ' || text[i] == 0x7f) {
-			wm_read__error(r, node, "%s: expected %s, found a control character (0x%02x)",
+			wm_read__error(r, node,
+				       "%s: expected %s, found a control character (0x%02x)",
 				       key->name, what, text[i]);
 			return NULL;
 		}
@@ -238,7 +239,8 @@ static void read_pair(struct wm_reader *r, struct walk *w, const yaml_node_pair_
 		return;
 	seen = &w->seen[key - w->keys];
 	if (*seen) {
-		wm_read__error(r, name, "key \"%s\" was given in line %zu already; expected it once",
+		wm_read__error(r, name,
+			       "key \"%s\" was given in line %zu already; expected it once",
 			       key->name, (*seen)->start_mark.line + 1);
 		return;
 	}

@@ -129,7 +129,8 @@ static const char *shape_flaw(struct shape *shape, const yaml_event_t *event)
 
 	switch (event->type) {
 	case YAML_DOCUMENT_START_EVENT:
-		return ++shape->documents > 1 ? "a second document begins; expected one a file" : NULL;
+		return ++shape->documents > 1 ? "a second document begins; expected one a file"
+					      : NULL;
 	case YAML_SEQUENCE_START_EVENT:
 		anchor = event->data.sequence_start.anchor;
 		shape->depth++;
