@@ -10,7 +10,8 @@ import time
 
 import pytest
 from netns import sh, wait_for
-from waymark import BUILD, ROOT, Balancer, SoftNic
+from servers import HttpConnection, start_nginx
+from waymark import BUILD, ROOT, Balancer, SoftNic, attach_decap
 
 WEB = "tcp4-1-80"
 MISSING = "10.200.2.99"  # an address that nobody has
@@ -544,6 +545,53 @@ def test_rules_in_the_nic_are_taken_over_or_deleted(offloading):
     wait_for(lambda: {r["mark"] for r in offloading.rules()} == set(first), "the others to go")
     rules = offloading.rules()
     assert 0 < len(rules) < len(flows) and net.nic.rules() == len(rules)
+
+
+def test_rule_of_a_flow_that_ended_while_no_daemon_ran_is_deleted(make_topology):
+    net = make_topology(reals=2, vips=1)
+    net.nic = SoftNic(net)
+    balancer = Balancer(net)
+    balancer.config["offload"]["idle"] = "1h"  # age shall not be what deletes it
+    balancer.write()
+    balancer.start()
+    attach_decap(net)
+    start_nginx(net)
+    connections = [HttpConnection(net, net.vips[0]) for _ in range(2)]
+
+    def both_have_rules():
+        assert all(c.ask() for c in connections)
+        return net.nic.rules() == 2
+
+    wait_for(both_have_rules, "rules for both")
+    balancer.kill()
+    connections[0].close()
+    balancer.start()
+    wait_for(lambda: net.nic.rules() == 1, "one of the rules to go")
+    source = "{}:{}".format(*connections[1].source)
+    assert [r["source"] for r in balancer.rules()] == [source]
+
+
+@pytest.mark.skipif(os.cpu_count() < 2, reason="needs two CPUs: their events are read one by one")
+def test_flow_that_ended_before_its_promotion_is_read_gets_no_rule(offloading):
+    net = offloading.topology
+    attach_decap(net)
+    start_nginx(net)
+    allowed = sorted(os.sched_getaffinity(0))
+    try:
+        offloading.daemon.signal(signal.SIGSTOP)
+        # Proven on the last CPU, ended on the first, whose events are read first.
+        os.sched_setaffinity(0, allowed[-1:])
+        connection = HttpConnection(net, net.vips[0])
+        for _ in range(20):
+            connection.ask()
+        os.sched_setaffinity(0, allowed[:1])
+        connection.close()
+    finally:
+        os.sched_setaffinity(0, allowed)
+        offloading.daemon.signal(signal.SIGCONT)
+    wait_for(lambda: offloading.ask("stats")["events"]["read"] >= 2, "both events to be read")
+    assert offloading.ask("stats")["offload"]["candidates"] == 0
+    assert offloading.rules() == [] and net.nic.rules() == 0
 
 
 def test_rules_leave_a_vip_that_is_not_offloaded_any_more(offloading):

@@ -30,6 +30,9 @@ enum {
 	DETACH_WAIT_MS = 2000, /* at the end, for the NIC to give up its rules */
 };
 
+/* What takes the program and its pins away, so that the next start loads anew. */
+#define NEW_PROGRAM "run waymarkd --detach, end it, and start again"
+
 uint64_t wm_now_ns(void)
 {
 	struct timespec ts;
@@ -140,12 +143,12 @@ static void compare_sizes(const struct wm_daemon *d, const struct wm_sizes *want
 
 	if (is->flow_bits != want->flow_bits)
 		wm_warn("the running program has room for %llu flows, the configuration asks for "
-			"%llu: stop with --detach and start again to change that",
+			"%llu; its sizes change only with a new one: " NEW_PROGRAM,
 			(unsigned long long)WM_FLOW_WAYS << is->flow_bits,
 			(unsigned long long)d->config->flows);
 	if (d->config->max_dests >= 1u << is->dest_bits)
 		wm_warn("the running program has room for %u destinations, the configuration asks "
-			"for %u: stop with --detach and start again to change that",
+			"for %u; its sizes change only with a new one: " NEW_PROGRAM,
 			(1u << is->dest_bits) - 1, d->config->max_dests);
 }
 
@@ -158,7 +161,7 @@ static int check_mark_bits(const struct wm_daemon *d, struct wm_err *err)
 	return wm_err__set(err, -ERANGE, "offload %s: the NIC's marks have %u bits, and the "
 			   "program's destination ids alone have %u: %s", d->nic.ops->name,
 			   d->nic.mark_bits, dest_bits, wm_dp__adopted(d->dp) ?
-			   "stop with --detach and start again" :
+			   NEW_PROGRAM :
 			   "lower limits.dests or use backend none");
 }
 

@@ -17,12 +17,21 @@ enum {
 	BUSY_FOR_NS = 1000000000, /* after the last event */
 };
 
-/* An event may be older than a change: its mark must still be the live one. */
-static bool is_current(const struct wm_daemon *d, uint32_t mark)
+/*
+ * An event may be older than a change, and those of different CPUs do not come in
+ * the order in which they were made: the end of a flow may come before its
+ * promotion. So the flow table is asked again. Only if it calls the flow proven
+ * will its end be told, and without that a rule would stay until it is idle.
+ */
+static bool is_current(const struct wm_daemon *d, const struct wm_event *event)
 {
-	const struct wm_model_dest *dest = wm_nic__dest_of(d, mark);
+	const struct wm_model_dest *dest = wm_nic__dest_of(d, event->mark);
+	struct wm_flow_slot slot;
 
-	return dest && wm_dp__dest(d->dp, dest->id)->mark == mark;
+	if (!dest || wm_dp__dest(d->dp, dest->id)->mark != event->mark)
+		return false;
+	return wm_dp__flow_find(d->dp, &event->flow, &slot) && slot.dest == dest->id &&
+	       slot.state != WM_FLOW_CLOSING && slot.state >= wm_dp__ctl(d->dp)->promote_after;
 }
 
 static void on_event(void *arg, const struct wm_event *event)
@@ -34,7 +43,7 @@ static void on_event(void *arg, const struct wm_event *event)
 	d->events.last_ns = now;
 	switch (event->type) {
 	case WM_EVENT_PROMOTE:
-		if (is_current(d, event->mark))
+		if (is_current(d, event))
 			wm_rules__offer(d->nic.rules, &event->flow, event->mark, now);
 		break;
 	case WM_EVENT_CLOSE:

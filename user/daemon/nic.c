@@ -159,6 +159,14 @@ int wm_nic__start(struct wm_daemon *d, struct wm_err *err)
 	return ret < 0 ? wm_err__sys(err, ret, "cannot make a timer") : 0;
 }
 
+/* Did the flow end while nobody listened? */
+static bool has_ended(const struct wm_daemon *d, const struct wm_flow *flow)
+{
+	struct wm_flow_slot slot;
+
+	return wm_dp__flow_find(d->dp, flow, &slot) && slot.state == WM_FLOW_CLOSING;
+}
+
 /* Does a rule that the NIC holds send its flow where the flow table would? */
 static bool is_valid(void *arg, const struct wm_rule *rule)
 {
@@ -173,7 +181,7 @@ static bool is_valid(void *arg, const struct wm_rule *rule)
 	for (int i = 0; i < 4; i++)
 		to.word[i] = flow->dst[i];
 	vip = wm_model__vip_of(d->model, &to, flow->dport, flow->proto);
-	return vip && vip->number == dest->vip && vip->offload;
+	return vip && vip->number == dest->vip && vip->offload && !has_ended(d, flow);
 }
 
 int wm_nic__reconcile(struct wm_daemon *d, struct wm_err *err)

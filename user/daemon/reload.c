@@ -80,9 +80,10 @@ static int load(struct wm_daemon *d, struct wm_config **config, struct wm_err *e
 	if (!key)
 		return 0;
 	wm_config__free(*config);
-	return wm_err__set(err, -EINVAL, "%s: \"%s\" differs from what waymarkd runs with; it is "
-			   "fixed from start to stop: restart waymarkd to change it (sizes: with "
-			   "--detach)", d->options->config, key);
+	return wm_err__set(err, -EINVAL, "%s: \"%s\" differs from what waymarkd runs with; that is "
+			   "fixed while it runs: restart waymarkd (for other sizes of flow-table "
+			   "or limits, end one that was started with --detach first)",
+			   d->options->config, key);
 }
 
 /* If next hops are to be found out from now on, begin with what is in use. */
