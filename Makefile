@@ -26,24 +26,27 @@ BPF_CFLAGS := -target bpf -mcpu=v3 -O2 -g -std=gnu11 -Wall -Wextra -Wno-unused-p
 PACKAGES := libbpf libmnl libsystemd jansson smartcols yaml-0.1
 LIB_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PACKAGES))
 LIBS := $(shell $(PKG_CONFIG) --libs $(PACKAGES))
+# What `waymark size` needs, and the daemon does not.
+SIZE_LIBS := $(shell $(PKG_CONFIG) --libs libpcap) -lm -lpthread
 OPT ?= -O2
 # The header ABI is shared with the BPF side: no aliasing surprises on mapped memory.
 USER_CFLAGS := -std=gnu11 -D_GNU_SOURCE $(OPT) -g -fno-strict-aliasing $(WARN) -Iinclude $(LIB_CFLAGS) \
 	-DWM_VERSION='"$(VERSION)"' $(CFLAGS)
 
 # Rooms and what each may include (user/<room>): arrows go one way.
-ROOMS := lib core dataplane offload daemon cli
+ROOMS := lib core dataplane offload size daemon cli
 INC_lib := lib
 INC_core := lib core
 INC_dataplane := lib dataplane
 INC_offload := lib offload
+INC_size := lib core offload size
 INC_daemon := lib core dataplane offload daemon
-INC_cli := lib core dataplane cli
+INC_cli := lib core dataplane size cli
 
 objects = $(patsubst user/%.c,$(BUILD)/user/%.o,$(sort $(wildcard user/$(1)/*.c)))
 archive = $(BUILD)/user/lib$(1).a
 ARCHIVES_daemon := $(foreach r,offload dataplane core lib,$(call archive,$(r)))
-ARCHIVES_cli := $(foreach r,dataplane core lib,$(call archive,$(r)))
+ARCHIVES_cli := $(foreach r,dataplane size offload core lib,$(call archive,$(r)))
 
 BPF_OBJECTS := $(patsubst bpf/%.bpf.c,$(BUILD)/%.bpf.o,$(wildcard bpf/*.bpf.c))
 PROGRAMS := $(BUILD)/waymarkd $(BUILD)/waymark
@@ -85,19 +88,19 @@ $(foreach r,$(ROOMS),$(eval $(call ROOM,$(r))))
 $(BUILD)/waymarkd: $(call objects,daemon) $(ARCHIVES_daemon)
 	$(call say,LINK) $(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 $(BUILD)/waymark: $(call objects,cli) $(ARCHIVES_cli)
-	$(call say,LINK) $(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(call say,LINK) $(CC) $(LDFLAGS) -o $@ $^ $(LIBS) $(SIZE_LIBS)
 
 # Unit and packet tests: one program a file, against cmocka; each room's own includes.
 TEST_SOURCES := $(sort $(wildcard selftests/unit/*.c selftests/prog/*.c))
 TESTS := $(patsubst selftests/%.c,$(BUILD)/selftests/%,$(TEST_SOURCES))
 TEST_LIB := $(sort $(wildcard selftests/lib/*.c))
 tests: $(TESTS) bpf
-$(TESTS): $(BUILD)/selftests/%: selftests/%.c $(TEST_LIB) $(ARCHIVES_daemon)
+$(TESTS): $(BUILD)/selftests/%: selftests/%.c $(TEST_LIB) $(call archive,size) $(ARCHIVES_daemon)
 	@mkdir -p $(@D)
 	$(call say,TEST) $(CC) $(USER_CFLAGS) -Wno-missing-prototypes -DWM_BUILD='"$(abspath $(BUILD))"' \
 		-DWM_SELFTESTS='"$(abspath selftests)"' \
-		$(foreach r,lib core dataplane offload,-Iuser/$(r)) -Iselftests/lib -MMD -MP -MF $@.d \
-		-o $@ $< $(TEST_LIB) $(ARCHIVES_daemon) -lcmocka $(LIBS)
+		$(foreach r,lib core dataplane offload size,-Iuser/$(r)) -Iselftests/lib -MMD -MP -MF $@.d \
+		-o $@ $< $(TEST_LIB) $(call archive,size) $(ARCHIVES_daemon) -lcmocka $(LIBS) $(SIZE_LIBS)
 
 # Benchmarks: the real program inside a driver's loop.
 BENCH := $(BUILD)/selftests/bench/bench

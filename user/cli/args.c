@@ -18,11 +18,12 @@
 #include <waymark/ctl.h>
 
 #include "addr.h"
+#include "units.h"
 
 enum {
 	GLOBAL_CODE = 0x100, /* getopt's code of a global option: this and its index */
 	OPTION_CODE = 0x200, /* of a command's own */
-	ALL_OPTIONS_MAX = 32,
+	ALL_OPTIONS_MAX = 48,
 	NEAR_MAX = 8,
 };
 
@@ -201,6 +202,43 @@ static bool is_seconds(const char *text)
 	return end != text && !*end && isfinite(value) && value >= 0.01 && value <= 1e6;
 }
 
+static bool is_decimal(const char *text)
+{
+	char *end;
+	double value = strtod(text, &end);
+
+	return end != text && !*end && isfinite(value) && value >= 0;
+}
+
+static bool is_amount(const char *text)
+{
+	uint64_t count;
+
+	return !wm_count__parse(text, &count);
+}
+
+static bool are_amounts(const char *text)
+{
+	size_t len;
+	char one[32];
+
+	for (;; text += len + 1) {
+		len = strcspn(text, ",");
+		snprintf(one, sizeof(one), "%.*s", (int)len, text);
+		if (len >= sizeof(one) || !is_amount(one))
+			return false;
+		if (!text[len])
+			return true;
+	}
+}
+
+static bool is_duration(const char *text)
+{
+	uint64_t ns;
+
+	return !wm_duration__parse(text, &ns);
+}
+
 static bool is_endpoint(const char *text)
 {
 	struct wm_addr addr;
@@ -250,6 +288,14 @@ const char *args__objection(enum kind kind, const char *choices, const char *tex
 		return "a number below 2^32, as 4099 or 0x1003";
 	case KIND_COUNT:
 		return is_number(text, 1, 1000000000) ? NULL : "a number from 1 to 1000000000";
+	case KIND_AMOUNT:
+		return is_amount(text) ? NULL : "a number, as 64000, 64k or 1M";
+	case KIND_AMOUNTS:
+		return are_amounts(text) ? NULL : "numbers by commas, as 1k,4k,16k";
+	case KIND_DECIMAL:
+		return is_decimal(text) ? NULL : "a number, as 1.1";
+	case KIND_DURATION:
+		return is_duration(text) ? NULL : "a time with its unit, as 15s or 200ms";
 	case KIND_SECONDS:
 		return is_seconds(text) ? NULL : "seconds, 0.01 to 1000000";
 	case KIND_DEVICE:

@@ -24,6 +24,10 @@ enum kind {
 	KIND_ADDRESS,
 	KIND_MARK,
 	KIND_COUNT,
+	KIND_AMOUNT,   /* a count that may have a unit */
+	KIND_AMOUNTS,  /* several, by commas */
+	KIND_DECIMAL,
+	KIND_DURATION, /* a time with its unit */
 	KIND_SECONDS,
 	KIND_FILE,
 	KIND_DIRECTORY,
@@ -34,7 +38,7 @@ enum kind {
 	KIND_COMMAND,
 };
 
-enum { ARGUMENTS_MAX = 3, OPTIONS_MAX = 8, GLOBAL_OPTIONS_MAX = 16 };
+enum { ARGUMENTS_MAX = 3, OPTIONS_MAX = 24, GLOBAL_OPTIONS_MAX = 16 };
 
 struct argument {
 	const char *name; /* as the help shows it; NULL ends an array */

@@ -364,6 +364,43 @@ static const struct view_line softnic_lines[] = {
 
 const struct view view_softnic = { .keys = softnic_keys, .lines = softnic_lines };
 
+static const struct column size_keys[] = {
+	{ "traffic", NULL, FORMAT_TEXT, "what was played, in words" },
+	{ "flows", NULL, FORMAT_COUNT, "flows at a time (model), or in all (capture)" },
+	{ "not_balanced", NULL, FORMAT_COUNT,
+	  "packets of the capture that the balancer leaves to the stack; null for a model" },
+	{ "ns_hit", NULL, FORMAT_NUMBER, "nanoseconds of a packet in software" },
+	{ "ns_marked", NULL, FORMAT_NUMBER, "nanoseconds of a marked packet" },
+	END
+};
+
+static const struct column size_columns[] = {
+	{ "rules", "RULES", FORMAT_COUNT, "rules that the NIC holds" },
+	{ "marked", "MARKED", FORMAT_SHARE, "part of the packets that went by their mark, 0 to 1" },
+	{ "rules_mean", "USED", FORMAT_COUNT, "rules in the NIC, mean over time" },
+	{ "rules_max", "MOST", FORMAT_COUNT, "rules in the NIC, the most at any time" },
+	{ "installs", "INSTALLS/S", FORMAT_COUNT, "rules installed a second" },
+	{ "evicted", "EVICTED/S", FORMAT_COUNT,
+	  "rules without packets that made room for others, a second" },
+	{ "idle", NULL, FORMAT_COUNT, "rules that ended because their flow was idle, a second" },
+	{ "closed", NULL, FORMAT_COUNT, "rules that ended with their connection, a second" },
+	{ "full", NULL, FORMAT_COUNT, "candidates that found every rule in use, a second" },
+	{ "held", "HELD/S", FORMAT_COUNT, "all candidates that were not taken, a second" },
+	{ "events", NULL, FORMAT_COUNT, "events from the data plane, a second" },
+	{ "events_held", NULL, FORMAT_COUNT, "events over the budget, a second" },
+	{ "missed", NULL, FORMAT_SHARE,
+	  "part of the packets in software whose flow was not in the flow table, 0 to 1" },
+	{ "cores_software", "CORES", FORMAT_RATE, "CPU cores that software alone would need" },
+	{ "cores_saved", "SAVED", FORMAT_RATE, "cores of these that the marks save" },
+	{ "pps", NULL, FORMAT_COUNT, "packets a second" },
+	{ "seconds", NULL, FORMAT_DURATION, "time that was measured" },
+	{ "scale", NULL, FORMAT_COUNT, "one flow was played for so many" },
+	{ "played", NULL, FORMAT_COUNT, "packets that were played one by one" },
+	END
+};
+
+const struct view view_size = { .keys = size_keys, .list = "sizes", .columns = size_columns };
+
 static const struct column help_keys[] = {
 	{ "commands", NULL, FORMAT_TEXT,
 	  "name, help, arguments, options, requests and keys of each" },

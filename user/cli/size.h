@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* waymark size: see user/size/sizing.h. */
+#ifndef WM_CLI_SIZE_H
+#define WM_CLI_SIZE_H
+
+#include "command.h"
+
+int size__run(struct invocation *in);
+
+#endif

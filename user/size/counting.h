@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* The flow table of the data plane, with its own rules (bpf/flow.h, bpf/event.h). */
+#ifndef WM_COUNTING_H
+#define WM_COUNTING_H
+
+#include <stdint.h>
+#include <waymark/abi.h>
+
+/* Ticks as on a kernel with CONFIG_HZ=250: 1.024 s. */
+#define WM_COUNTING_JIFFY_NS 4000000ull
+enum { WM_COUNTING_TICK_SHIFT = 8 };
+
+enum { WM_COUNTING_MARK = 1 }; /* there is one destination, and this is its mark */
+
+struct wm_counting {
+	struct wm_flow_bucket *buckets;
+	struct wm_params params;
+	struct wm_ctl ctl;
+	struct wm_vip vip;
+	struct wm_dest dest;
+	struct wm_cpu_stats stats;
+	uint64_t now;
+	struct wm_event *raised; /* by this packet, or NULL */
+	struct wm_event event;
+};
+
+struct wm_counting_options {
+	uint32_t flow_bits;
+	uint32_t promote_after;
+	uint32_t event_budget; /* of all CPUs */
+	uint32_t udp_idle;     /* ticks */
+	uint64_t seed;
+};
+
+/* 0 or -ENOMEM. */
+int wm_counting__init(struct wm_counting *c, const struct wm_counting_options *options);
+void wm_counting__fini(struct wm_counting *c);
+
+/* A packet that the NIC did not mark goes by. c->raised: the event that it made.
+ * Returns its verdict: WM_C_TX_SYN, WM_C_TX_HIT or WM_C_TX_MISS. */
+enum wm_counter wm_counting__packet(struct wm_counting *c, const struct wm_flow *flow,
+				    uint8_t tcp_flags, uint64_t now);
+
+/* What the daemon does when a rule was used, and when it is gone. */
+void wm_counting__touch(struct wm_counting *c, const struct wm_flow *flow, uint64_t now);
+void wm_counting__restart(struct wm_counting *c, const struct wm_flow *flow);
+
+#endif

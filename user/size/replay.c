@@ -1,0 +1,354 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Time goes from one thing that the daemon does to the next, and packets are
+ * played in between:
+ *
+ *   packet --rule in the NIC?--yes--> marked
+ *              | no
+ *              v
+ *          flow table (counting.c) --event--> waits in the perf buffer
+ *                                                |  every 20 or 100 ms
+ *                                                v
+ *          NIC (card.c) <--install, remove-- rules.c: offer, close, tick
+ *
+ * The daemon's times are those of user/daemon/events.c and nic.c. Not played:
+ * that the daemon is woken early when a perf buffer is half full, and events
+ * that found it full; that packets cost time, so that CPUs may be too few.
+ */
+#include "replay.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "card.h"
+
+#define MS 1000000ull
+#define SECOND (1000 * MS)
+
+/* As in the daemon. */
+#define EVENTS_BUSY (20 * MS)
+#define EVENTS_IDLE (100 * MS)
+#define EVENTS_BUSY_FOR SECOND
+#define TICK_MIN (2 * MS)
+#define TICK_MAX (100 * MS)
+
+/* What is on the way of a flow's number: it may be used again when none is left. */
+struct state {
+	uint32_t events; /* in the perf buffer */
+	bool offered;    /* rules.c owes us a `gone` */
+	bool ended;
+};
+
+struct queued {
+	uint32_t flow, type;
+};
+
+struct wm_replay {
+	struct wm_replay_options options;
+	struct wm_source *source;
+	struct wm_counting counting;
+	struct wm_offload *card;
+	struct wm_rules *rules;
+	struct state *state;
+	uint32_t n_states;
+	struct queued *queue;
+	uint32_t n_queued, max_queued;
+	uint64_t now, next_tick, next_events, last_event;
+	bool failed;
+	/* Measuring. */
+	uint64_t began, played, software, misses;
+	uint64_t marked_before;
+	uint32_t rules_max;
+	double rules_time; /* rules times ns */
+	struct wm_rules_stats rules_before;
+	uint64_t counter_before[WM_COUNTERS_MAX];
+};
+
+/* --- flows --- */
+
+static struct state *state_of(struct wm_replay *r, uint32_t flow)
+{
+	uint32_t max = flow + flow / 2 + 1024;
+	struct state *state;
+
+	if (flow < r->n_states)
+		return &r->state[flow];
+	state = realloc(r->state, max * sizeof(*state));
+	if (!state) {
+		r->failed = true;
+		return NULL;
+	}
+	memset(state + r->n_states, 0, (max - r->n_states) * sizeof(*state));
+	r->state = state;
+	r->n_states = max;
+	return &state[flow];
+}
+
+/* Give the number back if nobody will name the flow any more. */
+static void let_go(struct wm_replay *r, uint32_t flow)
+{
+	struct state *state = state_of(r, flow);
+
+	if (!state || !state->ended || state->events || state->offered)
+		return;
+	state->ended = false;
+	r->source->forget(r->source, flow);
+}
+
+static void on_used(void *arg, const struct wm_flow *flow)
+{
+	struct wm_replay *r = arg;
+
+	wm_counting__touch(&r->counting, flow, r->now);
+}
+
+static void on_gone(void *arg, const struct wm_flow *flow)
+{
+	struct wm_replay *r = arg;
+	uint32_t number = wm_source__number(flow);
+	struct state *state = state_of(r, number);
+
+	wm_counting__restart(&r->counting, flow);
+	if (!state)
+		return;
+	state->offered = false;
+	let_go(r, number);
+}
+
+/* --- packets --- */
+
+static void enqueue(struct wm_replay *r, uint32_t flow, uint32_t type)
+{
+	struct state *state = state_of(r, flow);
+	struct queued *queue;
+
+	if (r->n_queued == r->max_queued) {
+		uint32_t max = 2 * r->max_queued + 1024;
+
+		queue = realloc(r->queue, max * sizeof(*queue));
+		if (!queue) {
+			r->failed = true;
+			return;
+		}
+		r->queue = queue;
+		r->max_queued = max;
+	}
+	if (!state)
+		return;
+	r->queue[r->n_queued++] = (struct queued){ flow, type };
+	state->events++;
+}
+
+static void end_flow(struct wm_replay *r, const struct wm_packet *p)
+{
+	struct state *state = state_of(r, p->flow);
+
+	wm_card__settle(r->card, p->flow, p->at);
+	if (!state)
+		return;
+	state->ended = true;
+	let_go(r, p->flow);
+}
+
+static void play(struct wm_replay *r, const struct wm_packet *p)
+{
+	enum wm_counter verdict;
+	struct wm_flow flow;
+
+	r->played++;
+	/* A source that is told which flows are covered gives no packet of theirs. */
+	if (!r->source->cover && wm_card__marks(r->card, p))
+		return;
+	r->software++;
+	r->source->name(r->source, p->flow, &flow);
+	verdict = wm_counting__packet(&r->counting, &flow, p->flags, p->at);
+	r->misses += verdict == WM_C_TX_MISS;
+	if (r->counting.raised)
+		enqueue(r, p->flow, r->counting.raised->type);
+}
+
+static void play_until(struct wm_replay *r, uint64_t until)
+{
+	struct wm_packet p;
+
+	while (!r->failed && r->source->next(r->source, until, &p)) {
+		if (p.end)
+			end_flow(r, &p);
+		else
+			play(r, &p);
+	}
+}
+
+/* --- the daemon --- */
+
+static void read_event(struct wm_replay *r, const struct queued *event)
+{
+	struct state *state = state_of(r, event->flow);
+	struct wm_flow flow;
+
+	r->source->name(r->source, event->flow, &flow);
+	state->events--;
+	if (event->type == WM_EVENT_PROMOTE) {
+		state->offered = true;
+		wm_rules__offer(r->rules, &flow, WM_COUNTING_MARK, r->now);
+	} else {
+		wm_rules__close(r->rules, &flow, r->now);
+	}
+	let_go(r, event->flow);
+}
+
+static void read_events(struct wm_replay *r)
+{
+	for (uint32_t i = 0; i < r->n_queued; i++)
+		read_event(r, &r->queue[i]);
+	if (r->n_queued) {
+		r->last_event = r->now;
+		if (r->next_tick > r->now + TICK_MIN)
+			r->next_tick = r->now + TICK_MIN;
+	}
+	r->n_queued = 0;
+	r->next_events = r->now + (r->now - r->last_event < EVENTS_BUSY_FOR ? EVENTS_BUSY :
+									      EVENTS_IDLE);
+}
+
+static void count_rules(struct wm_replay *r, uint64_t since)
+{
+	struct wm_card_stats stats;
+
+	wm_card__stats(r->card, &stats);
+	r->rules_time += (double)stats.rules * (r->now - since);
+	if (stats.rules > r->rules_max)
+		r->rules_max = stats.rules;
+	r->failed |= stats.failed | r->source->failed;
+}
+
+static void tick(struct wm_replay *r)
+{
+	uint64_t next, wait;
+
+	wm_card__set_time(r->card, r->now);
+	next = wm_rules__tick(r->rules, r->now);
+	wait = next > r->now ? next - r->now : 0;
+	wait = wait < TICK_MIN ? TICK_MIN : wait < TICK_MAX ? wait : TICK_MAX;
+	r->next_tick = r->now + wait;
+}
+
+static uint64_t earliest(uint64_t a, uint64_t b, uint64_t c)
+{
+	uint64_t least = a < b ? a : b;
+
+	return least < c ? least : c;
+}
+
+int wm_replay__run(struct wm_replay *r, uint64_t until)
+{
+	while (r->now < until && !r->failed) {
+		uint64_t since = r->now;
+
+		r->now = earliest(r->next_tick, r->next_events, until);
+		play_until(r, r->now);
+		count_rules(r, since);
+		if (r->now == r->next_events)
+			read_events(r);
+		if (r->now == r->next_tick)
+			tick(r);
+	}
+	return r->failed ? -ENOMEM : 0;
+}
+
+/* --- measuring --- */
+
+void wm_replay__measure(struct wm_replay *r)
+{
+	struct wm_card_stats stats;
+
+	wm_card__settle_all(r->card, r->now);
+	wm_card__stats(r->card, &stats);
+	wm_rules__stats(r->rules, &r->rules_before);
+	memcpy(r->counter_before, r->counting.stats.counter, sizeof(r->counter_before));
+	r->marked_before = stats.marked;
+	r->began = r->now;
+	r->software = r->misses = 0;
+	r->rules_max = stats.rules;
+	r->rules_time = 0;
+}
+
+static void subtract(struct wm_rules_stats *is, const struct wm_rules_stats *was)
+{
+	is->candidates -= was->candidates;
+	is->installed -= was->installed;
+	is->refused -= was->refused;
+	is->full -= was->full;
+	is->held -= was->held;
+	for (int i = 0; i < WM_ENDS; i++)
+		is->ended[i] -= was->ended[i];
+}
+
+void wm_replay__result(struct wm_replay *r, struct wm_replay_result *out)
+{
+	struct wm_card_stats stats;
+
+	wm_card__settle_all(r->card, r->now);
+	wm_card__stats(r->card, &stats);
+	*out = (struct wm_replay_result){
+		.seconds = (double)(r->now - r->began) / SECOND,
+		.marked = stats.marked - r->marked_before,
+		.software = r->software,
+		.misses = r->misses,
+		.played = r->played,
+		.rules_max = r->rules_max,
+	};
+	if (r->now > r->began)
+		out->rules_mean = r->rules_time / (r->now - r->began);
+	wm_rules__stats(r->rules, &out->rules);
+	subtract(&out->rules, &r->rules_before);
+	for (int i = 0; i < WM_COUNTERS_MAX; i++)
+		out->counter[i] = r->counting.stats.counter[i] - r->counter_before[i];
+}
+
+/* --- making --- */
+
+struct wm_replay *wm_replay__new(const struct wm_replay_options *options, struct wm_source *s)
+{
+	const struct wm_card_options card = { options->capacity, options->install_delay_ns, s };
+	struct wm_replay *r = calloc(1, sizeof(*r));
+	const struct wm_rules_hooks hooks = { .used = on_used, .gone = on_gone, .arg = r };
+
+	if (!r)
+		return NULL;
+	r->options = *options;
+	r->source = s;
+	r->now = r->began = options->start;
+	r->next_tick = r->now + TICK_MIN;
+	r->next_events = r->now + EVENTS_BUSY;
+	r->last_event = r->now;
+	if (wm_counting__init(&r->counting, &options->counting))
+		goto free_replay;
+	r->card = wm_card__new(&card);
+	if (!r->card)
+		goto fini_counting;
+	r->rules = wm_rules__new(&wm_card_ops, r->card, &options->rules, &hooks);
+	if (!r->rules)
+		goto free_card;
+	return r;
+free_card:
+	wm_card__free(r->card);
+fini_counting:
+	wm_counting__fini(&r->counting);
+free_replay:
+	free(r);
+	return NULL;
+}
+
+void wm_replay__free(struct wm_replay *r)
+{
+	if (!r)
+		return;
+	wm_rules__free(r->rules);
+	wm_card__free(r->card);
+	wm_counting__fini(&r->counting);
+	free(r->state);
+	free(r->queue);
+	free(r);
+}
