@@ -17,7 +17,7 @@
 #include <string.h>
 
 enum {
-	DEPTH_MAX = 64, /* the deepest table ends at 8 */
+	DEPTH_MAX = 64, /* the deepest table ends at 5 */
 	ANCHORS_MAX = 256,
 };
 
