@@ -257,7 +257,8 @@ static void events(void)
 
 	with = bench_events(2, &read);
 	without = bench_events(0, &none);
-	if (read < EVENTS || none)
+	/* one flow in a thousand may have been evicted before its second packet */
+	if (read < EVENTS * 0.999 || none)
 		die("events that were raised and not read", EINVAL);
 	if (opt.validate_only)
 		return;
