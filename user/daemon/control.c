@@ -373,8 +373,10 @@ void wm_control__close(struct wm_control *control)
 
 	if (!control)
 		return;
-	while (control->clients)
-		drop(control->clients);
+	for (struct client *client = control->clients, *next; client; client = next) {
+		next = client->next;
+		drop(client);
+	}
 	sd_event_source_disable_unref(control->io);
 	if (control->fd >= 0)
 		close(control->fd);
