@@ -11,7 +11,6 @@
 #include <errno.h>
 #include <linux/bpf.h>
 #include <netinet/in.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <waymark/hash.h>
 
@@ -171,6 +170,14 @@ static bool find(struct wm_counting *c, const struct wm_flow *flow, struct flow 
 	here = c;
 	flow_find(f, &p);
 	return f->entry;
+}
+
+bool wm_counting__proven(struct wm_counting *c, const struct wm_flow *flow)
+{
+	struct flow f;
+
+	return find(c, flow, &f) && entry_state(f.entry) != WM_FLOW_CLOSING &&
+	       flow_proven(f.entry, c->ctl.promote_after);
 }
 
 void wm_counting__touch(struct wm_counting *c, const struct wm_flow *flow, uint64_t now)

@@ -3,6 +3,7 @@
 #ifndef WM_COUNTING_H
 #define WM_COUNTING_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <waymark/abi.h>
 
@@ -41,6 +42,8 @@ void wm_counting__fini(struct wm_counting *c);
 enum wm_counter wm_counting__packet(struct wm_counting *c, const struct wm_flow *flow,
 				    uint8_t tcp_flags, uint64_t now);
 
+/* The flow is in the table, at the threshold, and has not ended. */
+bool wm_counting__proven(struct wm_counting *c, const struct wm_flow *flow);
 /* What the daemon does when a rule was used, and when it is gone. */
 void wm_counting__touch(struct wm_counting *c, const struct wm_flow *flow, uint64_t now);
 void wm_counting__restart(struct wm_counting *c, const struct wm_flow *flow);

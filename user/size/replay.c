@@ -189,11 +189,11 @@ static void read_event(struct wm_replay *r, const struct queued *event)
 
 	r->source->name(r->source, event->flow, &flow);
 	state->events--;
-	if (event->type == WM_EVENT_PROMOTE) {
+	if (event->type == WM_EVENT_CLOSE) {
+		wm_rules__close(r->rules, &flow, r->now);
+	} else if (wm_counting__proven(&r->counting, &flow)) {
 		state->offered = true;
 		wm_rules__offer(r->rules, &flow, WM_COUNTING_MARK, r->now);
-	} else {
-		wm_rules__close(r->rules, &flow, r->now);
 	}
 	let_go(r, event->flow);
 }

@@ -245,6 +245,15 @@ static uint64_t time_of(const struct pcap_pkthdr *header, uint64_t *first)
 	return at > *first ? at - *first : 0;
 }
 
+/* Why there is nothing to play. */
+static int nothing(const struct wm_trace *t, const char *path, const char *filter,
+		   struct wm_err *err)
+{
+	return wm_err__set(err, -EINVAL, "%s: no TCP or UDP packet in it%s%s%s%s", path,
+			   t->passed ? ", only others" : "", filter ? " that passes '" : "",
+			   filter ? filter : "", filter ? "'" : "");
+}
+
 static int read_packets(struct wm_trace *t, pcap_t *pcap, struct names *names, const char *path,
 			struct wm_err *err)
 {
@@ -273,9 +282,6 @@ static int read_packets(struct wm_trace *t, pcap_t *pcap, struct names *names, c
 	if (ret == PCAP_ERROR)
 		return wm_err__set(err, -EINVAL, "cannot read the capture %s: %s", path,
 				   pcap_geterr(pcap));
-	if (!t->n)
-		return wm_err__set(err, -EINVAL, "%s: no TCP or UDP packet in it%s", path,
-				   t->passed ? ", only others" : "");
 	return 0;
 }
 
@@ -291,6 +297,8 @@ int wm_trace__open(struct wm_trace *trace, const char *path, const char *filter,
 	if (ret)
 		return ret;
 	ret = read_packets(trace, pcap, &names, path, err);
+	if (!ret && !trace->n)
+		ret = nothing(trace, path, filter, err);
 	pcap_close(pcap);
 	free(names.flow);
 	free(names.slot);
