@@ -325,7 +325,7 @@ static void equal_sees_every_key(void **state)
 		"offload: { installs-per-second: 9 }", "offload: { idle: 9s }",
 		"offload: { sim: { pin: /s } }", "flow-table: { flows: 1k }",
 		"flow-table: { udp-idle: 9s }", "limits: { vips: 9 }", "limits: { dests: 9 }",
-		"interface: eth1\nvips: []", "interface: [eth0, eth1]\nvips: []",
+		"pin: '/a\"b\\c'", "interface: eth1\nvips: []", "interface: [eth0, eth1]\nvips: []",
 	};
 	static const char *const vips[] = {
 		"- address: 10.0.0.1",
@@ -381,6 +381,8 @@ static const struct mistake mistakes[] = {
 	  "f:3:1: unknown key \"ofload\" in the configuration; did you mean \"offload\"?" },
 	{ HEAD "offload: { ilde: 1s }",
 	  "f:3:12: unknown key \"ilde\" in offload; did you mean \"idle\"?" },
+	{ HEAD "pni: /a",
+	  "f:3:1: unknown key \"pni\" in the configuration; did you mean \"pin\"?" },
 	{ HEAD "limits: { reals: 1 }",
 	  "f:3:11: unknown key \"reals\" in limits; expected one of: vips, dests" },
 	{ HEAD "marks: checked\nmarks: checked",
@@ -594,28 +596,55 @@ static void nul_bytes(void **state)
 }
 
 /* More than fits: the first lines in full, then how many there are. */
-static void errors_that_do_not_fit(void **state)
+static void assert_rest_is_counted(const char *name, const char *text, size_t len)
 {
-	static char text[1 << 16] = HEAD;
 	struct wm_config *config;
-	size_t len = strlen(text);
 	int shown = 0, left = 0;
-	struct wm_err err;
+	struct wm_err err = {};
 	const char *more;
 
-	(void)state;
-	for (int i = 0; i < 200; i++)
-		len += snprintf(text + len, sizeof(text) - len, "unheard-of-%d: 1\n", i);
-	assert_int_equal(parse_bytes(text, len, &config, &err), -EINVAL);
+	assert_int_equal(wm_config__parse(name, text, len, &config, &err, NULL, NULL), -EINVAL);
 	assert_true(strlen(err.text) < sizeof(err.text));
-	assert_int_equal(strncmp(err.text, "f:3:1: unknown key \"unheard-of-0\" in", 36), 0);
+	assert_int_equal(strncmp(err.text, name, strlen(name)), 0);
 	for (const char *p = err.text; (p = strchr(p, '\n')); p++)
 		shown++; /* every line but the last ends so */
 	more = strrchr(err.text, '\n');
 	assert_non_null(more);
 	assert_int_equal(sscanf(more, "\nand %d more errors", &left), 1);
 	assert_int_equal(shown + left, 200);
-	assert_true(shown > 1);
+	assert_true(shown >= 1);
+}
+
+static void errors_that_do_not_fit(void **state)
+{
+	static char text[1 << 16] = HEAD, name[1024];
+	size_t len = strlen(text);
+
+	(void)state;
+	for (int i = 0; i < 200; i++)
+		len += snprintf(text + len, sizeof(text) - len, "unheard-of-%d: 1\n", i);
+	for (size_t i = 0; i < sizeof(name) - 1; i++) {
+		name[i] = 'f';
+		if (i < 600) /* one line fits */
+			assert_rest_is_counted(name, text, len);
+	}
+}
+
+static void paths_that_are_too_long(void **state)
+{
+	char text[256], path[128] = "/";
+	struct wm_config *config;
+	struct wm_err err;
+
+	(void)state;
+	memset(path + 1, 'p', 107);
+	snprintf(text, sizeof(text), HEAD "control: %s\n", path);
+	assert_int_equal(parse_bytes(text, strlen(text), &config, &err), -EINVAL);
+	assert_non_null(strstr(err.text, "f:3:10: control: expected an absolute path of at most "
+			       "107 bytes"));
+	path[107] = '\0'; /* a socket's path takes 107 bytes and a NUL */
+	snprintf(text, sizeof(text), HEAD "control: %s\n", path);
+	wm_config__free(parse(text));
 }
 
 /* --- size --- */
@@ -821,6 +850,7 @@ int main(void)
 		cmocka_unit_test(mistakes_are_named),
 		cmocka_unit_test(nul_bytes),
 		cmocka_unit_test(errors_that_do_not_fit),
+		cmocka_unit_test(paths_that_are_too_long),
 		cmocka_unit_test(too_many_reals),
 		cmocka_unit_test(too_many_vips),
 		cmocka_unit_test(deep_nesting),

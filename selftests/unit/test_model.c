@@ -137,6 +137,7 @@ static void assert_publish_would_change_nothing(struct plane *p)
 static void write_dest(struct plane *p, const struct wm_model *next, uint16_t id,
 		       const struct wm_config *config)
 {
+	const struct wm_model_limits *limits = wm_model__limits(next);
 	const struct wm_model_dest *dest = wm_model__dest(next, id);
 	bool alive = p->dest[id].mark;
 	struct wm_dest entry;
@@ -147,7 +148,7 @@ static void write_dest(struct plane *p, const struct wm_model *next, uint16_t id
 	assert_int_not_equal(entry.mark, 0);
 	if (alive) /* written again for its checksum: everything else stays */
 		assert_int_equal(entry.mark, p->dest[id].mark);
-	else if (p->last_mark[id])
+	else if (limits->mark_bits > limits->dest_bits && p->last_mark[id])
 		assert_int_not_equal(entry.mark, p->last_mark[id]);
 	p->dest[id] = entry;
 }
@@ -212,7 +213,8 @@ static void apply_plan(struct plane *p, struct wm_plan *plan, const struct wm_co
 		uint16_t id = plan->retire[i];
 
 		assert_int_equal(wm_model__dest(p->model, id)->state, WM_DEST_RETIRING);
-		p->last_mark[id] = p->dest[id].mark;
+		if (p->dest[id].mark)
+			p->last_mark[id] = p->dest[id].mark;
 		p->dest[id].mark = 0;
 	}
 	check_tables(p);
@@ -476,17 +478,21 @@ static void generations_wrap_and_skip_none(void **state)
 
 static void no_bits_for_generations(void **state)
 {
-	static const struct wm_model_limits narrow = { 4, 4, VIPS, RINGS };
-	struct plane *p = plane_new(&narrow);
-
 	(void)state;
-	for (int life = 0; life < 3; life++) {
-		apply(p, "10.0.0.1:80 11");
-		assert_int_equal(wm_model__dest(p->model, id_of(p, 0, 11))->generation, 0);
-		apply(p, "10.0.0.1:80");
-		release_all(p);
+	for (uint32_t mark_bits = 2; mark_bits <= 4; mark_bits++) {
+		struct wm_model_limits narrow = { 4, mark_bits, VIPS, RINGS };
+		struct plane *p = plane_new(&narrow);
+
+		for (uint16_t id = 1; id < 16; id++) {
+			apply(p, "10.0.0.1:80 11");
+			apply(p, "10.0.0.1:80");
+			release_all(p);
+		}
+		apply(p, "10.0.0.1:80 12");
+		assert_int_equal(id_of(p, 0, 12), 1); /* its second life */
+		assert_int_equal(wm_model__dest(p->model, 1)->generation, 0);
+		plane_free(p);
 	}
-	plane_free(p);
 }
 
 static void all_32_bits_of_a_mark(void **state)
@@ -554,6 +560,12 @@ static void numbers_rest(void **state)
 	assert_int_equal(p->vip[3].number, 4);
 	apply(p, "10.0.0.6:*");
 	assert_int_equal(p->vip[0].number, 5); /* not yet again those that just went */
+	/* vips that stay do not turn the round back */
+	apply(p, "10.0.0.7:*; 10.0.0.6:*");
+	assert_int_equal(p->vip[0].number, 6);
+	apply(p, "10.0.0.6:*");
+	apply(p, "10.0.0.8:*; 10.0.0.6:*");
+	assert_int_equal(p->vip[0].number, 7);
 	plane_free(p);
 }
 
@@ -703,29 +715,29 @@ static void adopted_without_configuration_goes(void **state)
  * generation, and not before it was released. */
 static void adopted_generations(void **state)
 {
-	struct plane *p = plane_new(&usual);
-	uint32_t generation;
-	uint16_t id;
+	static const struct wm_model_limits one = { 1, 8, VIPS, RINGS }; /* one id */
+	struct plane *p = plane_new(&one);
 
 	(void)state;
-	apply(p, "10.0.0.1:80 11");
 	for (int life = 0; life < 3; life++) {
+		apply(p, "10.0.0.1:80 11");
 		apply(p, "10.0.0.1:80");
 		release_all(p);
-		apply(p, "10.0.0.1:80 11");
 	}
-	id = id_of(p, 0, 11);
-	generation = wm_model__dest(p->model, id)->generation;
+	apply(p, "10.0.0.1:80 11");
+	assert_int_equal(wm_model__dest(p->model, 1)->generation, 3);
 	apply(p, "10.0.0.1:80");
-	adopt(p, &usual, true);
-	assert_int_equal(wm_model__dest(p->model, id)->state, WM_DEST_RETIRING);
-	assert_int_equal(wm_model__dest(p->model, id)->generation, generation);
-	/* the first plan announces it, and 3 others of former lives, for release */
-	assert_change(apply(p, "10.0.0.1:80"), 0, 4, 0, false);
+	adopt(p, &one, true);
+	assert_int_equal(wm_model__dest(p->model, 1)->state, WM_DEST_RETIRING);
+	assert_int_equal(wm_model__dest(p->model, 1)->generation, 3);
+	/* the first plan announces it, for release; no other does */
+	assert_change(apply(p, "10.0.0.1:80"), 0, 1, 0, false);
 	assert_change(apply(p, "10.0.0.1:80"), 0, 0, 0, false);
+	adopt(p, &one, true); /* a plan has written nothing that would forget it */
+	assert_change(apply(p, "10.0.0.1:80"), 0, 1, 0, false);
 	release_all(p);
-	adopt(p, &usual, true); /* cleared entries repeat their last mark */
-	assert_int_equal(wm_model__dest(p->model, id)->generation, generation);
+	apply(p, "10.0.0.1:80 11");
+	assert_int_equal(wm_model__dest(p->model, 1)->generation, 4);
 	plane_free(p);
 }
 
