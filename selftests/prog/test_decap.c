@@ -254,7 +254,7 @@ static void four_encapsulations_are_opened(void **state)
 		{ "padded frame", { .inner = 4, .outer = 4, .padding = 6 }, WM_DECAP_4IN4 },
 		{ "tos of the outer header", { 4, 4, .tos = 0xb8 }, WM_DECAP_4IN4 },
 		{ "any address of the prefix", { 4, 4, .src = "172.16.0.1" }, WM_DECAP_4IN4 },
-		{ "outer payload longer than inner", { 4, 4, .more = 4, .padding = 4 }, WM_DECAP_4IN4 },
+		{ "outer longer than inner", { 4, 4, .more = 4, .padding = 4 }, WM_DECAP_4IN4 },
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
