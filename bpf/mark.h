@@ -33,6 +33,22 @@ static __always_inline __u32 mark_from_meta(struct xdp_md *ctx)
 	return mark;
 }
 
+/* In kernels that have it (kernel-patches/). Weak: the object loads without. */
+extern int bpf_xdp_metadata_rx_flow_mark(const struct xdp_md *ctx, __u32 *mark) __ksym __weak;
+
+/* The kfunc lane: ask the driver. Metadata in front of the packet, if any, is
+ * dropped all the same, and used where the driver has no mark. */
+static __always_inline __u32 mark_from_nic(struct xdp_md *ctx)
+{
+	__u32 mark = 0;
+
+	if (bpf_xdp_metadata_rx_flow_mark && !bpf_xdp_metadata_rx_flow_mark(ctx, &mark) && mark) {
+		mark_from_meta(ctx);
+		return mark;
+	}
+	return mark_from_meta(ctx);
+}
+
 /* Is this IPv4 packet one that the mark may speak for? */
 static __always_inline int match_v4(const struct wm_dest *dest, void *data, void *end,
 				    struct inner *in)
@@ -123,7 +139,7 @@ static __always_inline int mark_send(struct xdp_md *ctx, __u32 mark, __u32 *id, 
 		reason = WM_C_MARK_MISMATCH;
 	if (reason != GO_ON)
 		return reason;
-	if (ETH_HLEN + in->len > end - data)
+	if (ETH_HLEN + in->len > frame_length(data, end))
 		return WM_C_MARK_MISMATCH; /* the software path counts it as malformed */
 	if (push_header(ctx, dest, in) != GO_ON)
 		return WM_C_DROP_TOO_LONG;

@@ -54,6 +54,13 @@ static __always_inline __u64 hide(__u64 x)
 	return x;
 }
 
+/* As a number of which the compiler knows nothing: it would turn `end - data - x`
+ * into `end - (data + x)`, a pointer that older verifiers do not allow. */
+static __always_inline __s64 frame_length(void *data, void *end)
+{
+	return hide(end - data);
+}
+
 static __always_inline __be16 packet_sport(const struct packet *p)
 {
 	return p->ports & 0xffff;
@@ -101,7 +108,7 @@ static __always_inline int parse_v4(struct packet *p, void *data, void *end)
 	p->proto = ip->protocol;
 	p->tos = ip->tos;
 	p->inner_len = bpf_ntohs(ip->tot_len);
-	p->slack = (end - data) - ETH_HLEN - p->inner_len;
+	p->slack = frame_length(data, end) - ETH_HLEN - p->inner_len;
 	if (*(__u8 *)ip == IPV4_PLAIN) /* keeps the offset a constant */
 		return parse_transport(p, ip + 1, end, sizeof(*ip));
 	header = ip->ihl * 4;
@@ -124,7 +131,8 @@ static __always_inline int parse_v6(struct packet *p, void *data, void *end)
 	p->tos = bpf_ntohs(*(__be16 *)ip) >> 4;
 	p->inner_len = bpf_ntohs(ip->payload_len) + sizeof(*ip);
 	/* By the full length: inner_len may have wrapped with its header. */
-	p->slack = (end - data) - ETH_HLEN - (__s64)sizeof(*ip) - bpf_ntohs(ip->payload_len);
+	p->slack = frame_length(data, end) - ETH_HLEN - (__s64)sizeof(*ip) -
+		   bpf_ntohs(ip->payload_len);
 	return parse_transport(p, ip + 1, end, sizeof(*ip));
 }
 

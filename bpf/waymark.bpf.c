@@ -205,3 +205,14 @@ int waymark(struct xdp_md *ctx)
 {
 	return walk(ctx, mark_from_meta(ctx));
 }
+
+/*
+ * Bound to a device: only so may a program call the metadata kfunc. A program
+ * in which the kfunc was resolved cannot be loaded unbound, not even if it never
+ * calls it, so this is one of its own and loaded only where it can be ("?").
+ */
+SEC("?xdp")
+int waymark_hw(struct xdp_md *ctx)
+{
+	return walk(ctx, mark_from_nic(ctx));
+}

@@ -30,6 +30,7 @@
 /* Names of the program and of the maps, as the kernel shows them. A daemon that
  * adopts an attached program finds its maps by these. */
 #define WM_PROG_NAME "waymark"
+#define WM_PROG_HW_NAME "waymark_hw" /* bound to its device, marks by kfunc */
 #define WM_MAP_PARAMS ".rodata.wm"
 #define WM_MAP_CTL ".data.wm"
 #define WM_MAP_VIPS "wm_vips"
@@ -156,7 +157,8 @@ struct wm_dest {
 	__be16 port_mask;    /* 0xffff, or 0 with vip_port 0 */
 	__u8 dmac[6];        /* next hop towards the real */
 	__u16 csum4;         /* folded sum of the outer IPv4 header's fixed fields */
-	__u32 pad[3];
+	__u32 last_mark;     /* stays when mark is cleared: a new daemon learns the generation */
+	__u32 pad[2];
 };
 
 /* --- flow table --- */

@@ -21,7 +21,7 @@
  * times are seconds (numbers) and end in _s.
  *
  * status   -> version, pid, uptime_s, config (path), interfaces [text], mode
- *             ("native"|"generic"), adopted (bool), prog_id, abi, vips, reals,
+ *             ("native"|"generic"), lane ("meta"|"kfunc"), adopted (bool), prog_id, abi, vips, reals,
  *             dests, dests_max, retiring, flows_max, packets, bytes, marked,
  *             offload {backend, rules, rules_max, mark_bits, backing_off},
  *             reloads, last_reload {ok, text, age_s} (absent before the first)

@@ -43,7 +43,7 @@ VIPS = [
 ]
 STATUS = {
     "version": "0.1.0", "pid": 4242, "uptime_s": 3725.5, "config": "/etc/waymark/waymark.yaml",
-    "interfaces": ["eth0", "eth1"], "mode": "native", "adopted": True, "prog_id": 77, "abi": 1,
+    "interfaces": ["eth0", "eth1"], "mode": "native", "lane": "meta", "adopted": True, "prog_id": 77, "abi": 1,
     "vips": 4, "reals": 5, "dests": 8, "dests_max": 4095, "retiring": 0, "flows_max": 1048576,
     "packets": 4000, "bytes": 2048, "marked": 3500,
     "offload": {"backend": "sim", "rules": 53, "rules_max": 60000, "mark_bits": 16,

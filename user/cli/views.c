@@ -20,6 +20,7 @@ static const struct column status_keys[] = {
 	{ "config", "configuration", FORMAT_TEXT, "path of its configuration file" },
 	{ "interfaces", "interfaces", FORMAT_TEXT, "devices that the program is attached to" },
 	{ "mode", "mode", FORMAT_TEXT, "how it is attached: native or generic" },
+	{ "lane", "lane", FORMAT_TEXT, "how marks reach the program: meta or kfunc" },
 	{ "adopted", "adopted", FORMAT_TEXT,
 	  "the daemon found the program running at its start" },
 	{ "prog_id", "program", FORMAT_NUMBER, "number of the BPF program" },

@@ -20,7 +20,7 @@ enum wm_encap wm_dest__encap(uint8_t vip_family, uint8_t real_family)
 
 uint32_t wm_dest__last_mark(const struct wm_dest *entry)
 {
-	return entry->mark ? entry->mark : entry->pad[0];
+	return entry->mark ? entry->mark : entry->last_mark;
 }
 
 /*
@@ -69,7 +69,7 @@ void wm_model__dest_entry(const struct wm_model *model, const struct wm_model_de
 	if (!vip)
 		return; /* a retiring one whose vip is gone: nothing to write */
 	entry->mark = wm_model__dest_mark(model, dest);
-	entry->pad[0] = entry->mark;
+	entry->last_mark = entry->mark;
 	entry->vip = dest->vip;
 	entry->encap = wm_dest__encap(vip->address.family, dest->real.family);
 	entry->proto = vip->proto;

@@ -60,6 +60,7 @@ static void put_program(json_t *o, struct wm_daemon *d)
 
 	json_object_set_new(o, "interfaces", interfaces(d->config));
 	wm_put__text(o, "mode", wm_dp__mode_name(d->dp));
+	wm_put__text(o, "lane", wm_dp__lane_name(d->dp));
 	wm_put__bool(o, "adopted", wm_dp__adopted(d->dp));
 	wm_put__count(o, "prog_id", wm_dp__prog_id(d->dp));
 	wm_put__count(o, "abi", params->version);

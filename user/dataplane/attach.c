@@ -57,7 +57,7 @@ int wm_dp_find_attached(const char *interface, int *prog_fd, bool *generic, stru
 	if (fd < 0)
 		return wm_err__sys(err, -errno, "cannot open XDP program %u of %s", id, interface);
 	rc = prog_name(fd, name);
-	if (!rc && strcmp(name, WM_PROG_NAME)) {
+	if (!rc && strcmp(name, WM_PROG_NAME) && strcmp(name, WM_PROG_HW_NAME)) {
 		rc = wm_err__set(err, -EBUSY, "%s already has the XDP program %s (id %u), which is "
 				 "not waymark's: take it off first (ip link set dev %s xdp off)",
 				 interface, name, id, interface);
@@ -80,12 +80,12 @@ static int attach_fresh(struct wm_dp *dp, const struct wm_dp_port *port, enum wm
 {
 	int rc = -EOPNOTSUPP;
 
-	if (mode != WM_DP_GENERIC) {
+	if (mode != WM_DP_GENERIC || dp->kfunc) {
 		rc = attach_as(port->ifindex, dp->prog_fd, XDP_FLAGS_DRV_MODE);
 		if (!rc)
 			return 0;
 	}
-	if (mode == WM_DP_NATIVE)
+	if (mode == WM_DP_NATIVE || dp->kfunc)
 		return wm_err__sys(err, rc, "cannot attach natively to %s (try --mode generic)",
 				   port->name);
 	if (mode == WM_DP_AUTO)

@@ -12,6 +12,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -20,16 +21,23 @@
 #include "dp.h"
 #include "log.h"
 
+/* libbpf's lines become ours. Of a verifier's log, thousands of lines in one
+ * message, the end says what was wrong. */
 static int to_log(enum libbpf_print_level level, const char *fmt, va_list args)
 {
-	char line[900];
+	enum { TAIL = 900 };
+	char *text, *line;
+	size_t len;
 
-	vsnprintf(line, sizeof(line), fmt, args);
-	line[sizeof(line) - 1] = '\0';
+	if (vasprintf(&text, fmt, args) < 0)
+		return 0;
+	len = strlen(text);
+	line = len > TAIL ? text + len - TAIL : text;
 	for (char *end = line; *end; end++)
 		if (*end == '\n')
-			*end = ' ';
+			*end = end[1] ? '|' : ' ';
 	wm_log(level == LIBBPF_WARN ? WM_LOG_WARN : WM_LOG_DEBUG, "%s", line);
+	free(text);
 	return 0;
 }
 
@@ -78,6 +86,7 @@ static int learn_id(struct wm_dp *dp, struct wm_err *err)
 	if (bpf_obj_get_info_by_fd(dp->prog_fd, &info, &len))
 		return wm_err__sys(err, -errno, "cannot inspect the BPF program");
 	dp->prog_id = info.id;
+	dp->kfunc = !strcmp(info.name, WM_PROG_HW_NAME);
 	return 0;
 }
 
@@ -115,11 +124,13 @@ static int find_running(const struct wm_dp_options *options, int *fd, bool *gene
 	*fd = wm_dp_pinned(options->pin);
 	if (*fd < 0)
 		return -ENOENT;
-	/* Pins of another version are no reason to stay down: they are replaced. */
+	/* Pins of another version or size are no reason to stay down: they are replaced. */
 	struct wm_dp *probe = new_dp();
 
 	rc = probe ? wm_dp_take_over(probe, dup(*fd), &unused) ?: wm_dp_map_all(probe, &unused)
 		   : -ENOMEM;
+	if (!rc && !wm_dp_sizes_suit(&probe->params, options))
+		rc = -ENOENT; /* off the interface, it keeps nobody from new sizes */
 	wm_dp__close(probe);
 	if (!rc)
 		return 0;
@@ -183,6 +194,11 @@ bool wm_dp__adopted(const struct wm_dp *dp)
 const char *wm_dp__mode_name(const struct wm_dp *dp)
 {
 	return dp->generic ? "generic" : "native";
+}
+
+const char *wm_dp__lane_name(const struct wm_dp *dp)
+{
+	return dp->kfunc ? "kfunc" : "meta";
 }
 
 uint32_t wm_dp__prog_id(const struct wm_dp *dp)

@@ -28,6 +28,8 @@ struct wm_dp_options {
 	const char *pin; /* directory for the pins, made if missing; NULL: no pins */
 	/* Sizes for a fresh load; 0: the default. An adopted program keeps its own. */
 	uint32_t dest_bits, flow_bits, vip_bits, rings, cpus;
+	/* Never the device-bound program, also where the device has marks for it. */
+	bool no_kfunc;
 	/* Benchmarks: another object file with the same maps and program, and
 	 * whether its further programs are kept (wm_dp__program_fd). */
 	const void *object;
@@ -51,6 +53,8 @@ void wm_dp__close(struct wm_dp *dp);
 int wm_dp__detach(struct wm_dp *dp, struct wm_err *err);
 
 bool wm_dp__adopted(const struct wm_dp *dp);
+/* "meta" or "kfunc": how marks reach the program. */
+const char *wm_dp__lane_name(const struct wm_dp *dp);
 const char *wm_dp__mode_name(const struct wm_dp *dp); /* "native" or "generic" */
 uint32_t wm_dp__prog_id(const struct wm_dp *dp);
 int wm_dp__prog_fd(const struct wm_dp *dp); /* the data plane's own; do not close */
@@ -115,7 +119,7 @@ void wm_dp__flow_restart(struct wm_dp *dp, const struct wm_flow *flow);
 uint64_t wm_dp__flow_sweep(struct wm_dp *dp, const uint64_t dests[1024]);
 /* Entries in use. Reads the whole table. */
 uint64_t wm_dp__flow_count(struct wm_dp *dp);
-/* The tick now, modulo 4096; *ns (may be NULL): length of a tick. A system call. */
+/* The tick now, modulo 4096; *ns (may be NULL): length of a tick. */
 uint32_t wm_dp__tick_ns(struct wm_dp *dp, uint64_t *ns);
 
 /* --- events --- */

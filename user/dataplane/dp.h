@@ -37,7 +37,7 @@ struct wm_dp_port {
 struct wm_dp {
 	int prog_fd;
 	uint32_t prog_id;
-	bool adopted, generic;
+	bool adopted, generic, kfunc;
 	bool flip_open; /* vips were published, and no grace period since */
 	struct wm_dp_map map[DP_MAPS];
 	struct wm_params params;
@@ -47,6 +47,8 @@ struct wm_dp {
 	struct perf_buffer *events;
 	struct wm_dp_event_hooks hooks;
 	int clock_fd; /* a program that returns jiffies */
+	uint64_t clock_read_ns; /* when it was asked last */
+	uint32_t jiffies;       /* what it said */
 	struct bpf_object *object; /* kept for benchmarks only */
 };
 
@@ -57,7 +59,13 @@ int wm_dp_take_over(struct wm_dp *dp, int prog_fd, struct wm_err *err);
 /* Map everything into memory and check magic and version. */
 int wm_dp_map_all(struct wm_dp *dp, struct wm_err *err);
 
+/* lane.c: does this device hand marks to a program that is bound to it? */
+bool wm_dp_lane_kfunc(const char *interface);
+
 int wm_dp_new_seed(uint64_t seed[4]);
+
+/* Has it the sizes that a fresh load would get? */
+bool wm_dp_sizes_suit(const struct wm_params *is, const struct wm_dp_options *options);
 
 /* attach.c */
 int wm_dp_find_attached(const char *interface, int *prog_fd, bool *generic, struct wm_err *err);

@@ -16,6 +16,9 @@
 #include "log.h"
 #include "objects.h"
 
+/* BPF_F_XDP_DEV_BOUND_ONLY: younger than some headers. */
+enum { WM_XDP_DEV_BOUND_ONLY = 1 << 6 };
+
 const char *const wm_dp_map_names[DP_MAPS] = {
 	[DP_PARAMS] = WM_MAP_PARAMS,   [DP_CTL] = WM_MAP_CTL,
 	[DP_VIPS] = WM_MAP_VIPS,       [DP_RINGS] = WM_MAP_RINGS,
@@ -42,6 +45,15 @@ static void decide_sizes(struct wm_params *p, const struct wm_dp_options *o)
 	p->vip_bits = bounded(o->vip_bits, WM_VIP_BITS_DEFAULT, WM_VIP_BITS_MIN, WM_VIP_BITS_MAX);
 	p->rings = bounded(o->rings, WM_RINGS_DEFAULT, 2, WM_RINGS_MAX);
 	p->cpus = bounded(o->cpus, libbpf_num_possible_cpus(), 1, WM_CPUS_MAX);
+}
+
+bool wm_dp_sizes_suit(const struct wm_params *is, const struct wm_dp_options *options)
+{
+	struct wm_params wanted = {};
+
+	decide_sizes(&wanted, options);
+	return is->dest_bits == wanted.dest_bits && is->flow_bits == wanted.flow_bits &&
+	       is->vip_bits == wanted.vip_bits && is->rings == wanted.rings;
 }
 
 static int set_size(struct bpf_object *obj, enum wm_dp_map_id id, uint64_t entries)
@@ -98,8 +110,9 @@ static int set_globals(struct bpf_object *obj, const struct wm_dp_options *optio
 /* Keep descriptors of our own: the object is closed after loading. */
 static int keep(struct wm_dp *dp, struct bpf_object *obj)
 {
-	struct bpf_program *prog = bpf_object__find_program_by_name(obj, WM_PROG_NAME);
+	struct bpf_program *prog;
 
+	prog = bpf_object__find_program_by_name(obj, dp->kfunc ? WM_PROG_HW_NAME : WM_PROG_NAME);
 	if (!prog)
 		return -EINVAL;
 	dp->prog_fd = dup(bpf_program__fd(prog));
@@ -115,6 +128,26 @@ static int keep(struct wm_dp *dp, struct bpf_object *obj)
 	return 0;
 }
 
+/*
+ * Bound to the one interface, where that hands marks up. Several interfaces would
+ * need a program each; they share one, and marks come in front of the packets.
+ */
+static int choose_lane(struct wm_dp *dp, struct bpf_object *obj,
+		       const struct wm_dp_options *options)
+{
+	struct bpf_program *plain = bpf_object__find_program_by_name(obj, WM_PROG_NAME);
+	struct bpf_program *bound = bpf_object__find_program_by_name(obj, WM_PROG_HW_NAME);
+
+	dp->kfunc = options->n_interfaces == 1 && options->mode != WM_DP_GENERIC &&
+		    !options->no_kfunc && wm_dp_lane_kfunc(options->interfaces[0]);
+	if (!dp->kfunc || !plain || !bound)
+		return 0;
+	bpf_program__set_ifindex(bound, if_nametoindex(options->interfaces[0]));
+	return bpf_program__set_flags(bound, WM_XDP_DEV_BOUND_ONLY) ?:
+	       bpf_program__set_autoload(bound, true) ?:
+	       bpf_program__set_autoload(plain, false);
+}
+
 int wm_dp_load(struct wm_dp *dp, const struct wm_dp_options *options, struct wm_err *err)
 {
 	LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = "waymark");
@@ -126,7 +159,7 @@ int wm_dp_load(struct wm_dp *dp, const struct wm_dp_options *options, struct wm_
 						     &opts);
 	if (!obj)
 		return wm_err__sys(err, -errno, "cannot read the built-in BPF object");
-	rc = set_globals(obj, options);
+	rc = set_globals(obj, options) ?: choose_lane(dp, obj, options);
 	if (rc) {
 		wm_err__sys(err, rc, "cannot size the BPF maps");
 		goto out_close;

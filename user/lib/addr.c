@@ -107,6 +107,9 @@ int wm_mac__parse(const char *text, __u8 mac[6])
 	unsigned int b[6];
 	int used = 0;
 
+	/* %x alone would also take signs, blanks and 0x */
+	if (strspn(text, "0123456789abcdefABCDEF:") != strlen(text))
+		return -EINVAL;
 	if (sscanf(text, "%2x:%2x:%2x:%2x:%2x:%2x%n", &b[0], &b[1], &b[2], &b[3], &b[4], &b[5],
 		   &used) != 6 || text[used])
 		return -EINVAL;
