@@ -139,6 +139,13 @@ static bool expired(const struct flow *f, const struct packet *p)
 	return true;
 }
 
+static void enter(struct wm_counting *c, struct flow *f)
+{
+	flow_insert(f, WM_COUNTING_MARK, &c->stats, NULL);
+	c->entered = true;
+	c->slot = f->slot;
+}
+
 enum wm_counter wm_counting__packet(struct wm_counting *c, const struct wm_flow *flow,
 				    uint8_t tcp_flags, uint64_t now)
 {
@@ -148,17 +155,19 @@ enum wm_counter wm_counting__packet(struct wm_counting *c, const struct wm_flow 
 	here = c;
 	c->now = now;
 	c->raised = NULL;
+	c->entered = c->done = false;
 	flow_find(&f, &p);
 	if (tcp_flags & TCP_SYN) {
-		flow_insert(&f, WM_COUNTING_MARK, &c->stats, NULL);
+		enter(c, &f);
 		return WM_C_TX_SYN;
 	}
 	if (f.entry && !expired(&f, &p)) {
 		flow_hit(NULL, &f, &p, &c->vip, c->dest.mark, &c->stats);
+		c->done = entry_state(f.entry) + 1 >= c->ctl.promote_after;
 		return WM_C_TX_HIT;
 	}
 	if (!(tcp_flags & (TCP_FIN | TCP_RST)))
-		flow_insert(&f, WM_COUNTING_MARK, &c->stats, NULL);
+		enter(c, &f);
 	return WM_C_TX_MISS;
 }
 

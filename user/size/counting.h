@@ -21,7 +21,12 @@ struct wm_counting {
 	struct wm_dest dest;
 	struct wm_cpu_stats stats;
 	uint64_t now;
-	struct wm_event *raised; /* by this packet, or NULL */
+	/* Of the last packet: */
+	struct wm_event *raised; /* the event that it made, or NULL */
+	bool entered;            /* its flow into the table, at this place: */
+	uint32_t slot;           /* below 8 << flow_bits */
+	bool done;               /* no packet of the flow changes anything before the next
+				  * tick, unless its entry is changed or lost */
 	struct wm_event event;
 };
 
@@ -37,8 +42,7 @@ struct wm_counting_options {
 int wm_counting__init(struct wm_counting *c, const struct wm_counting_options *options);
 void wm_counting__fini(struct wm_counting *c);
 
-/* A packet that the NIC did not mark goes by. c->raised: the event that it made.
- * Returns its verdict: WM_C_TX_SYN, WM_C_TX_HIT or WM_C_TX_MISS. */
+/* A packet that the NIC did not mark goes by. Returns its verdict: WM_C_TX_SYN, WM_C_TX_HIT or WM_C_TX_MISS. */
 enum wm_counter wm_counting__packet(struct wm_counting *c, const struct wm_flow *flow,
 				    uint8_t tcp_flags, uint64_t now);
 

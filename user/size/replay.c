@@ -11,6 +11,10 @@
  *                                                v
  *          NIC (card.c) <--install, remove-- rules.c: offer, close, tick
  *
+ * A flow that has proved itself may rest: until the next tick of the data plane
+ * its packets only count, if its entry stays as it is. Where the source can tell
+ * afterwards how many there were, they are not played.
+ *
  * The daemon's times are those of user/daemon/events.c and nic.c. Not played:
  * that the daemon is woken early when a perf buffer is half full, and events
  * that found it full; that packets cost time, so that CPUs may be too few.
@@ -33,11 +37,16 @@
 #define TICK_MIN (2 * MS)
 #define TICK_MAX (100 * MS)
 
+/* Packets that a rest must spare to be worth it. */
+#define REST_MIN 4
+
 /* What is on the way of a flow's number: it may be used again when none is left. */
 struct state {
 	uint32_t events; /* in the perf buffer */
 	bool offered;    /* rules.c owes us a `gone` */
 	bool ended;
+	uint32_t rest;   /* place among the resting, from 1 on; 0: plays */
+	uint64_t counted; /* resting: its packets are counted up to here */
 };
 
 struct queued {
@@ -55,6 +64,10 @@ struct wm_replay {
 	struct queued *queue;
 	uint32_t n_queued, max_queued;
 	uint64_t now, next_tick, next_events, last_event;
+	uint32_t *resting;
+	uint32_t n_resting, max_resting;
+	uint64_t tick_end; /* of the data plane: who rests wakes up */
+	uint32_t *owner;   /* flow that entered itself last, by place in the flow table */
 	bool failed;
 	/* Measuring. */
 	uint64_t began, played, software, misses;
@@ -64,6 +77,10 @@ struct wm_replay {
 	struct wm_rules_stats rules_before;
 	uint64_t counter_before[WM_COUNTERS_MAX];
 };
+
+#define TICK (WM_COUNTING_JIFFY_NS << WM_COUNTING_TICK_SHIFT)
+
+enum { NONE = UINT32_MAX };
 
 /* --- flows --- */
 
@@ -96,6 +113,85 @@ static void let_go(struct wm_replay *r, uint32_t flow)
 	r->source->forget(r->source, flow);
 }
 
+/* --- rest --- */
+
+static void count_rest(struct wm_replay *r, uint32_t flow, uint64_t now)
+{
+	struct state *state = &r->state[flow];
+	uint64_t last;
+
+	r->software += r->source->passed(r->source, flow, state->counted, now, &last);
+	state->counted = now;
+}
+
+/* The flow's packets count for more again, or a rule has them now. */
+static void wake(struct wm_replay *r, uint32_t flow, uint64_t now, bool covered)
+{
+	struct state *state = flow < r->n_states ? &r->state[flow] : NULL;
+	uint32_t last;
+
+	if (!state || !state->rest)
+		return;
+	count_rest(r, flow, now);
+	last = r->resting[--r->n_resting];
+	r->resting[state->rest - 1] = last;
+	r->state[last].rest = state->rest;
+	state->rest = 0;
+	if (!covered)
+		r->source->cover(r->source, flow, false);
+}
+
+static bool more_rest(struct wm_replay *r)
+{
+	uint32_t max = 2 * r->max_resting + 1024;
+	uint32_t *resting = realloc(r->resting, max * sizeof(*resting));
+
+	if (!resting)
+		return false; /* then it plays on */
+	r->resting = resting;
+	r->max_resting = max;
+	return true;
+}
+
+static void rest(struct wm_replay *r, uint32_t flow, uint64_t now)
+{
+	struct state *state = state_of(r, flow);
+
+	if (!state || state->rest || now >= r->tick_end ||
+	    r->source->rate(r->source, flow) * (r->tick_end - now) < REST_MIN)
+		return;
+	if (r->n_resting == r->max_resting && !more_rest(r))
+		return;
+	r->resting[r->n_resting++] = flow;
+	state->rest = r->n_resting;
+	state->counted = now;
+	r->source->cover(r->source, flow, true);
+}
+
+static void wake_all(struct wm_replay *r)
+{
+	while (r->n_resting)
+		wake(r, r->resting[r->n_resting - 1], r->now, false);
+	r->tick_end += TICK;
+}
+
+/* A flow is entered; the one that had the place has to begin anew. */
+static void take_place(struct wm_replay *r, uint32_t flow, uint64_t now)
+{
+	uint32_t *owner = &r->owner[r->counting.slot];
+
+	if (*owner != flow && *owner != NONE)
+		wake(r, *owner, now, false);
+	*owner = flow;
+}
+
+static void on_active(void *arg, const struct wm_flow *flow)
+{
+	struct wm_replay *r = arg;
+
+	wake(r, wm_source__number(flow), r->now, true);
+}
+
 static void on_used(void *arg, const struct wm_flow *flow)
 {
 	struct wm_replay *r = arg;
@@ -110,6 +206,7 @@ static void on_gone(void *arg, const struct wm_flow *flow)
 	struct state *state = state_of(r, number);
 
 	wm_counting__restart(&r->counting, flow);
+	wake(r, number, r->now, false);
 	if (!state)
 		return;
 	state->offered = false;
@@ -145,6 +242,7 @@ static void end_flow(struct wm_replay *r, const struct wm_packet *p)
 	struct state *state = state_of(r, p->flow);
 
 	wm_card__settle(r->card, p->flow, p->at);
+	wake(r, p->flow, p->at, true); /* there is no more of it to play */
 	if (!state)
 		return;
 	state->ended = true;
@@ -156,7 +254,6 @@ static void play(struct wm_replay *r, const struct wm_packet *p)
 	enum wm_counter verdict;
 	struct wm_flow flow;
 
-	r->played++;
 	/* A source that is told which flows are covered gives no packet of theirs. */
 	if (!r->source->cover && wm_card__marks(r->card, p))
 		return;
@@ -166,6 +263,12 @@ static void play(struct wm_replay *r, const struct wm_packet *p)
 	r->misses += verdict == WM_C_TX_MISS;
 	if (r->counting.raised)
 		enqueue(r, p->flow, r->counting.raised->type);
+	if (!r->owner)
+		return;
+	if (r->counting.entered)
+		take_place(r, p->flow, p->at);
+	if (r->counting.done)
+		rest(r, p->flow, p->at);
 }
 
 static void play_until(struct wm_replay *r, uint64_t until)
@@ -173,6 +276,7 @@ static void play_until(struct wm_replay *r, uint64_t until)
 	struct wm_packet p;
 
 	while (!r->failed && r->source->next(r->source, until, &p)) {
+		r->played++;
 		if (p.end)
 			end_flow(r, &p);
 		else
@@ -246,9 +350,12 @@ int wm_replay__run(struct wm_replay *r, uint64_t until)
 	while (r->now < until && !r->failed) {
 		uint64_t since = r->now;
 
-		r->now = earliest(r->next_tick, r->next_events, until);
+		r->now = earliest(r->next_tick, r->next_events,
+				  until < r->tick_end ? until : r->tick_end);
 		play_until(r, r->now);
 		count_rules(r, since);
+		if (r->now == r->tick_end)
+			wake_all(r);
 		if (r->now == r->next_events)
 			read_events(r);
 		if (r->now == r->next_tick)
@@ -259,11 +366,18 @@ int wm_replay__run(struct wm_replay *r, uint64_t until)
 
 /* --- measuring --- */
 
+static void settle(struct wm_replay *r)
+{
+	wm_card__settle_all(r->card, r->now);
+	for (uint32_t i = 0; i < r->n_resting; i++)
+		count_rest(r, r->resting[i], r->now);
+}
+
 void wm_replay__measure(struct wm_replay *r)
 {
 	struct wm_card_stats stats;
 
-	wm_card__settle_all(r->card, r->now);
+	settle(r);
 	wm_card__stats(r->card, &stats);
 	wm_rules__stats(r->rules, &r->rules_before);
 	memcpy(r->counter_before, r->counting.stats.counter, sizeof(r->counter_before));
@@ -289,7 +403,7 @@ void wm_replay__result(struct wm_replay *r, struct wm_replay_result *out)
 {
 	struct wm_card_stats stats;
 
-	wm_card__settle_all(r->card, r->now);
+	settle(r);
 	wm_card__stats(r->card, &stats);
 	*out = (struct wm_replay_result){
 		.seconds = (double)(r->now - r->began) / SECOND,
@@ -309,11 +423,22 @@ void wm_replay__result(struct wm_replay *r, struct wm_replay_result *out)
 
 /* --- making --- */
 
+/* Only for sources whose flows may rest. */
+static bool make_owners(struct wm_replay *r)
+{
+	size_t n = (size_t)WM_FLOW_WAYS << r->options.counting.flow_bits;
+
+	r->owner = malloc(n * sizeof(*r->owner));
+	if (r->owner)
+		memset(r->owner, 0xff, n * sizeof(*r->owner)); /* NONE */
+	return r->owner;
+}
+
 struct wm_replay *wm_replay__new(const struct wm_replay_options *options, struct wm_source *s)
 {
 	const struct wm_card_options card = { options->capacity, options->install_delay_ns, s };
 	struct wm_replay *r = calloc(1, sizeof(*r));
-	const struct wm_rules_hooks hooks = { .used = on_used, .gone = on_gone, .arg = r };
+	const struct wm_rules_hooks hooks = { on_active, on_used, on_gone, r };
 
 	if (!r)
 		return NULL;
@@ -323,17 +448,22 @@ struct wm_replay *wm_replay__new(const struct wm_replay_options *options, struct
 	r->next_tick = r->now + TICK_MIN;
 	r->next_events = r->now + EVENTS_BUSY;
 	r->last_event = r->now;
+	r->tick_end = (r->now / TICK + 1) * TICK;
 	if (wm_counting__init(&r->counting, &options->counting))
 		goto free_replay;
+	if (s->cover && !make_owners(r))
+		goto fini_counting;
 	r->card = wm_card__new(&card);
 	if (!r->card)
-		goto fini_counting;
+		goto free_owners;
 	r->rules = wm_rules__new(&wm_card_ops, r->card, &options->rules, &hooks);
 	if (!r->rules)
 		goto free_card;
 	return r;
 free_card:
 	wm_card__free(r->card);
+free_owners:
+	free(r->owner);
 fini_counting:
 	wm_counting__fini(&r->counting);
 free_replay:
@@ -350,5 +480,7 @@ void wm_replay__free(struct wm_replay *r)
 	wm_counting__fini(&r->counting);
 	free(r->state);
 	free(r->queue);
+	free(r->resting);
+	free(r->owner);
 	free(r);
 }

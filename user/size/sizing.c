@@ -33,6 +33,8 @@ enum {
 	FLOWS_PLAYED_MAX = 1 << 21,
 	SCALE_MAX = 1 << 16,
 	EVENT_BUDGET = 20000,  /* a CPU and tick, as in bpf/maps.h */
+	HEAVY = 16,            /* packets a second from which resting pays */
+	OFFERS_A_SECOND = 50,  /* as often as events are read */
 	THREADS_MAX = 16,
 	PROTO_DEFAULT = IPPROTO_TCP,
 };
@@ -140,18 +142,54 @@ static double warm_up(const struct wm_sizing *o, uint32_t rules)
 	return 2.0 * o->idle_ns / SECOND + least(fill, FILL_MAX);
 }
 
-/* About how many packets will be played one by one at full size: those of flows
- * that get no rule, and those that come before a rule does. */
-static double packets_to_play(const struct wm_sizing *o, uint32_t rules, const struct wm_zipf *z)
+static double packets_a_second(const struct wm_sizing *o)
 {
-	double ranks = least(rules, o->flows);
-	double heavy = o->pps * wm_zipf__sum(z, ranks) / wm_zipf__sum(z, o->flows);
-	double fill = least(ranks / o->installs_per_second, FILL_MAX) + 1;
-	double seconds = warm_up(o, rules) + o->seconds;
+	if (!o->trace)
+		return o->pps;
+	return o->trace->duration_ns ? o->trace->n * (double)SECOND / o->trace->duration_ns : 0;
+}
 
-	if (o->lifetime_ns) /* who has the rules, chance decides: nothing is known before */
-		return o->pps * seconds;
-	return (o->pps - heavy) * seconds + heavy * fill;
+/* If nobody says how many CPUs there are: what software alone would need. */
+static double event_budget(const struct wm_sizing *o)
+{
+	double cpus = o->cpus ? o->cpus : ceil(packets_a_second(o) * o->ns_hit / SECOND);
+
+	return EVENT_BUDGET * (cpus < 1 ? 1 : cpus);
+}
+
+/* Ranks that send more than so many packets a second. */
+static double ranks_above(const struct wm_sizing *o, double pps, const struct wm_zipf *z)
+{
+	double first = o->pps / wm_zipf__sum(z, o->flows);
+
+	if (first <= pps)
+		return 0;
+	return o->zipf > 0 ? least(pow(first / pps, 1 / o->zipf), o->flows) : o->flows;
+}
+
+/* About how many will be played in a second at full size. A flow without a rule
+ * rests most of the time, unless it is offered again and again. */
+static double played_a_second(const struct wm_sizing *o, uint32_t rules, const struct wm_zipf *z)
+{
+	double ruled = o->lifetime_ns ? 0 : least(rules, o->flows); /* surely, the heaviest */
+	double heavy = ranks_above(o, HEAVY, z), without = heavy > ruled ? heavy - ruled : 0;
+	double offers = least(event_budget(o), without * OFFERS_A_SECOND);
+	double light = 1 - wm_zipf__sum(z, heavy > ruled ? heavy : ruled) / wm_zipf__sum(z, o->flows);
+	double pps = o->pps * (1 - wm_zipf__sum(z, ruled) / wm_zipf__sum(z, o->flows));
+
+	pps = least(pps, o->pps * light + without * HEAVY + offers * o->promote_after);
+	if (o->lifetime_ns)
+		pps += 3.0 * SECOND * o->flows / o->lifetime_ns; /* SYN, FIN, end */
+	return pps;
+}
+
+/* The same for all of the time, of which the first is spent filling the table. */
+static double to_play(const struct wm_sizing *o, uint32_t rules, const struct wm_zipf *z)
+{
+	double fill = least(least(rules, o->flows) / o->installs_per_second, FILL_MAX) + 1;
+	double begin = played_a_second(o, 0, z) * fill;
+
+	return begin + played_a_second(o, rules, z) * (warm_up(o, rules) + o->seconds);
 }
 
 static uint32_t choose_scale(const struct wm_sizing *o, uint32_t rules)
@@ -166,7 +204,7 @@ static uint32_t choose_scale(const struct wm_sizing *o, uint32_t rules)
 	if (!z)
 		return SCALE_MAX;
 	wm_zipf__init(z, o->zipf);
-	packets = packets_to_play(o, rules, z);
+	packets = to_play(o, rules, z);
 	free(z);
 	while (scale < SCALE_MAX && (packets / scale > PLAYED_MAX ||
 				     (double)o->flows / scale > FLOWS_PLAYED_MAX))
@@ -191,21 +229,6 @@ static uint32_t flow_bits(uint64_t flows, uint32_t scale)
 	for (; scale > 1 && bits > 1; scale /= 2)
 		bits--;
 	return bits;
-}
-
-static double packets_a_second(const struct wm_sizing *o)
-{
-	if (!o->trace)
-		return o->pps;
-	return o->trace->duration_ns ? o->trace->n * (double)SECOND / o->trace->duration_ns : 0;
-}
-
-/* If nobody says how many CPUs there are: what software alone would need. */
-static double event_budget(const struct wm_sizing *o)
-{
-	double cpus = o->cpus ? o->cpus : ceil(packets_a_second(o) * o->ns_hit / SECOND);
-
-	return EVENT_BUDGET * (cpus < 1 ? 1 : cpus);
 }
 
 static struct wm_replay_options replay_of(const struct wm_sizing *o, uint32_t rules,

@@ -27,14 +27,15 @@ struct wm_source {
 	 * in word 0 of the source address. */
 	void (*name)(const struct wm_source *s, uint32_t flow, struct wm_flow *out);
 	/*
-	 * A source that can spare itself the packets of flows that have a rule has
-	 * these, else NULL. cover(): from now on next() need not give them, or must
-	 * again; passed(): how many there were between two times, and when the last
-	 * of them came if there was one.
+	 * A source that can spare itself the packets of flows for which they change
+	 * nothing has these, else NULL. cover(): from now on next() need not give
+	 * them, or must again; passed(): how many there were between two times, and
+	 * when the last of them came if there was one; rate(): packets a nanosecond.
 	 */
 	void (*cover)(struct wm_source *s, uint32_t flow, bool covered);
 	uint64_t (*passed)(struct wm_source *s, uint32_t flow, uint64_t from, uint64_t to,
 			   uint64_t *last);
+	double (*rate)(const struct wm_source *s, uint32_t flow);
 	/* Nobody speaks of an ended flow any more. NULL: flows do not end. */
 	void (*forget)(struct wm_source *s, uint32_t flow);
 	bool failed; /* no memory: what next() gave is not all */

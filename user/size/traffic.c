@@ -18,8 +18,8 @@
  * then a member by chance, taken with the probability rate / greatest rate of
  * the class.
  *
- * Flows that have a rule are taken out of their class: their packets change
- * nothing but counters. How many there were between two times is drawn when
+ * Flows that have a rule, or whose packets change nothing else before the next
+ * tick (see replay.c), are taken out of their class. How many there were between two times is drawn when
  * somebody asks, and the time of the last. Poisson processes have no memory, so
  * this gives the same distribution as playing each of them would.
  */
@@ -276,22 +276,28 @@ static bool next(struct wm_source *s, uint64_t until, struct wm_packet *p)
 	return false;
 }
 
+static double rate(const struct wm_source *s, uint32_t flow)
+{
+	const struct traffic *t = traffic_of(s);
+	uint32_t place = t->flow[flow].place;
+
+	return place == NONE ? 0 : t->place[place].rate;
+}
+
 /* Backwards from the end: the gap behind the last packet is exponential too. */
 static uint64_t passed(struct wm_source *s, uint32_t flow, uint64_t from, uint64_t to,
 		       uint64_t *last)
 {
 	struct traffic *t = traffic_of(s);
-	uint32_t place = t->flow[flow].place;
-	double rate, gap;
+	double each = rate(s, flow), gap;
 
-	if (place == NONE || to <= from)
+	if (!each || to <= from)
 		return 0;
-	rate = t->place[place].rate;
-	gap = wm_random__exponential(&t->random, 1 / rate);
+	gap = wm_random__exponential(&t->random, 1 / each);
 	if (gap >= to - from)
 		return 0;
 	*last = to - (uint64_t)gap;
-	return 1 + wm_random__poisson(&t->random, rate * (to - from - gap));
+	return 1 + wm_random__poisson(&t->random, each * (to - from - gap));
 }
 
 /* --- making --- */
@@ -352,7 +358,7 @@ struct wm_source *wm_traffic__new(const struct wm_traffic_options *options)
 
 	if (!t)
 		return NULL;
-	t->source = (struct wm_source){ next, name, cover, passed, forget, false };
+	t->source = (struct wm_source){ next, name, cover, passed, rate, forget, false };
 	t->options = *options;
 	t->random.state = options->seed;
 	t->at = options->start;
