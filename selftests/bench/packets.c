@@ -320,7 +320,7 @@ static void measure(const struct bench_case_def *c, uint64_t flows)
 		die(c->program, fd);
 	configure(&b, c, flows);
 	if (opt.validate_only) {
-		run(&b, fd, c, &frame, RUN_PACKETS);
+		run(&b, fd, c, &frame, 1 << 14);
 		report_valid(c->name, flows);
 	} else {
 		warm_up(&b, fd, c, &frame, flows);

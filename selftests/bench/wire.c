@@ -26,7 +26,10 @@
 #include "measure.h"
 #include "packet.h"
 
-enum { FRAMES = 1 << 20 };
+static uint32_t frames(void)
+{
+	return opt.validate_only ? 1 << 14 : 1 << 20;
+}
 
 struct wire {
 	struct wm_dp *dp;
@@ -65,13 +68,13 @@ static void detach(const char *dev)
 	bpf_xdp_detach(if_nametoindex(dev), XDP_FLAGS_DRV_MODE, NULL);
 }
 
-/* Send FRAMES live frames and return Mpps; all must have come back. */
+/* Send live frames and return Mpps; all must have come back. */
 static double send_all(struct wire *w, uint32_t mark)
 {
 	struct packet_spec spec = { .src = "10.0.0.1", .dst = "10.200.1.1", .sport = 4660, .dport = 80,
 				    .flags = ACK, .payload = 18 };
 	struct frame frame;
-	LIBBPF_OPTS(bpf_test_run_opts, opts, .repeat = FRAMES, .flags = BPF_F_TEST_XDP_LIVE_FRAMES,
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .repeat = frames(), .flags = BPF_F_TEST_XDP_LIVE_FRAMES,
 		    .batch_size = 64);
 	uint64_t start;
 	double mpps;
@@ -88,11 +91,11 @@ static double send_all(struct wire *w, uint32_t mark)
 	w->ctl->arrived = 0;
 	start = now_ns();
 	rc = bpf_prog_test_run_opts(w->generator, &opts);
-	mpps = FRAMES * 1e3 / (now_ns() - start);
+	mpps = frames() * 1e3 / (now_ns() - start);
 	if (rc)
 		die("live frames", rc);
-	if (w->ctl->arrived != FRAMES) {
-		fprintf(stderr, "bench: wire: %u of %u frames came back\n", w->ctl->arrived, FRAMES);
+	if (w->ctl->arrived != frames()) {
+		fprintf(stderr, "bench: wire: %u of %u frames came back\n", w->ctl->arrived, frames());
 		exit(1);
 	}
 	return mpps;
@@ -113,7 +116,7 @@ static void all_sent_by(struct wire *w, enum wm_counter counter)
 	uint64_t c[WM_COUNTERS_MAX], bytes;
 
 	wm_dp__counters(w->dp, c, &bytes);
-	if (c[counter] < (uint64_t)FRAMES * opt.runs)
+	if (c[counter] < (uint64_t)frames() * opt.runs)
 		die("wire: frames took another way than the one measured", EINVAL);
 }
 
