@@ -114,6 +114,7 @@ $(BENCH): $(sort $(wildcard selftests/bench/*.c)) $(TEST_LIB) $(ARCHIVES_daemon)
 		-o $@ $(filter-out %.bpf.c,$(filter selftests/bench/%.c,$^)) selftests/lib/packet.c $(ARCHIVES_daemon) -lm $(LIBS)
 bench: bench-build
 	$(BENCH) --json $(BUILD)/bench.json
+	selftests/bench/plot $(BUILD)/bench.json $(BUILD)/bench.svg
 
 # Man pages of commands come from the CLI's own table; the others are written.
 man: $(BUILD)/man/waymark.8 $(BUILD)/waymark.bash

@@ -126,7 +126,8 @@ static uint32_t bits_for(uint64_t flows, unsigned int flags)
 	return bits;
 }
 
-static void open_bench(struct bench *b, const struct bench_case_def *c, uint64_t flows)
+static void open_bench(struct bench *b, const struct bench_case_def *c, uint64_t flows,
+		       const char *const *programs)
 {
 	struct wm_dp_options options = { .dest_bits = DEST_BITS, .rings = 2,
 					 .flow_bits = bits_for(flows, c->flags) };
@@ -134,6 +135,7 @@ static void open_bench(struct bench *b, const struct bench_case_def *c, uint64_t
 	int fd;
 
 	options.object = driver_object(&options.object_len);
+	options.programs = programs;
 	if (wm_dp__open(&b->dp, &options, &err)) {
 		fprintf(stderr, "bench: %s\n", err.text);
 		exit(1);
@@ -312,7 +314,7 @@ static void measure(const struct bench_case_def *c, uint64_t flows)
 	struct frame frame;
 	int fd;
 
-	open_bench(&b, c, flows);
+	open_bench(&b, c, flows, (const char *const[]){ c->program, NULL });
 	make_frame(c, &frame);
 	validate(&b, c, &frame);
 	fd = wm_dp__program_fd(b.dp, c->program);
@@ -362,7 +364,7 @@ double bench_events(int threshold, uint64_t *read)
 	double ns;
 	int fd;
 
-	open_bench(&b, &c, EVENTS);
+	open_bench(&b, &c, EVENTS, (const char *const[]){ c.program, NULL });
 	buffer = bench_event_buffer(b.dp, read);
 	wm_dp__ctl(b.dp)->promote_after = threshold;
 	wm_dp__ctl(b.dp)->event_budget = EVENTS + 1;
@@ -382,9 +384,10 @@ double bench_events(int threshold, uint64_t *read)
 void bench_open_wire(struct wm_dp **dp)
 {
 	const struct bench_case_def c = { "wire", "bench_waymark", WARM, XDP_TX, "" };
+	const char *const programs[] = { "bench_wire", "bench_swap", "bench_sink", NULL };
 	struct bench b = {};
 
-	open_bench(&b, &c, 10000);
+	open_bench(&b, &c, 10000, programs);
 	munmap((void *)b.ctl, 4096);
 	*dp = b.dp;
 }

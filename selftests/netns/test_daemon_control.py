@@ -138,7 +138,7 @@ RULE = {"state", "mark", "dest", "real", "packets", "bytes", "age_s"}
 # command -> keys of its data, those of nested objects as "a.b", of lists as "a[].b"
 SHAPES = {
     "status": {
-        "version", "pid", "uptime_s", "config", "interfaces", "mode", "adopted", "prog_id", "abi",
+        "version", "pid", "uptime_s", "config", "interfaces", "mode", "lane", "adopted", "prog_id", "abi",
         "vips", "reals", "dests", "dests_max", "retiring", "flows_max", "packets", "bytes", "marked",
         "offload", "offload.backend", "offload.rules", "offload.rules_max", "offload.mark_bits",
         "offload.backing_off", "reloads", "last_reload", "last_reload.ok", "last_reload.text",

@@ -31,9 +31,10 @@ struct wm_dp_options {
 	/* Never the device-bound program, also where the device has marks for it. */
 	bool no_kfunc;
 	/* Benchmarks: another object file with the same maps and program, and
-	 * whether its further programs are kept (wm_dp__program_fd). */
+	 * which of its further programs are loaded too (ended by NULL). */
 	const void *object;
 	size_t object_len;
+	const char *const *programs;
 };
 
 /*

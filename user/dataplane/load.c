@@ -128,6 +128,25 @@ static int keep(struct wm_dp *dp, struct bpf_object *obj)
 	return 0;
 }
 
+/* Of another object: the program and those that are named. */
+static int choose_programs(struct bpf_object *obj, const struct wm_dp_options *options)
+{
+	struct bpf_program *prog;
+
+	if (!options->programs)
+		return 0;
+	bpf_object__for_each_program(prog, obj) {
+		const char *name = bpf_program__name(prog);
+		bool wanted = !strcmp(name, WM_PROG_NAME);
+
+		for (const char *const *p = options->programs; *p; p++)
+			wanted |= !strcmp(name, *p);
+		if (bpf_program__set_autoload(prog, wanted))
+			return -EINVAL;
+	}
+	return 0;
+}
+
 /*
  * Bound to the one interface, where that hands marks up. Several interfaces would
  * need a program each; they share one, and marks come in front of the packets.
@@ -159,7 +178,8 @@ int wm_dp_load(struct wm_dp *dp, const struct wm_dp_options *options, struct wm_
 						     &opts);
 	if (!obj)
 		return wm_err__sys(err, -errno, "cannot read the built-in BPF object");
-	rc = set_globals(obj, options) ?: choose_lane(dp, obj, options);
+	rc = set_globals(obj, options) ?: choose_programs(obj, options) ?:
+	     choose_lane(dp, obj, options);
 	if (rc) {
 		wm_err__sys(err, rc, "cannot size the BPF maps");
 		goto out_close;
