@@ -19,10 +19,10 @@ enum {
 };
 
 /*
- * Nanoseconds a packet, without the cost of receiving and sending it, measured
- * by `make bench` on the machine of Documentation/performance.md: the software
- * path with a million flows, and the marked way (which any number of flows
- * leaves unchanged). Measure your own.
+ * Nanoseconds of the program a packet, without receiving and sending it: what the
+ * project asks of itself for the software path with a million flows, and for the
+ * marked way with any number. What a machine takes, `make bench` shows (its
+ * cases hit and marked).
  */
 #define WM_SIZING_NS_HIT 120.0
 #define WM_SIZING_NS_MARKED 32.0
