@@ -138,7 +138,8 @@ RULE = {"state", "mark", "dest", "real", "packets", "bytes", "age_s"}
 # command -> keys of its data, those of nested objects as "a.b", of lists as "a[].b"
 SHAPES = {
     "status": {
-        "version", "pid", "uptime_s", "config", "interfaces", "mode", "lane", "adopted", "prog_id", "abi",
+        "version", "pid", "uptime_s", "config", "interfaces", "mode", "lane", "adopted", "prog_id",
+        "abi",
         "vips", "reals", "dests", "dests_max", "retiring", "flows_max", "packets", "bytes", "marked",
         "offload", "offload.backend", "offload.rules", "offload.rules_max", "offload.mark_bits",
         "offload.backing_off", "reloads", "last_reload", "last_reload.ok", "last_reload.text",
@@ -415,14 +416,24 @@ def test_n_says_yes_or_where_and_prints_what_reads_the_same(balancer):
     assert bad.returncode == 1 and f"{balancer.file}:{line}:" in bad.stderr
 
 
-@pytest.mark.parametrize("backend", ["flower", "ntuple"])
-def test_backend_that_is_not_there_is_refused_by_name(balancer, backend):
-    balancer.config["offload"]["backend"] = backend
+@pytest.mark.parametrize("backend, why", [("flower", "has no hw-tc-offload"),
+                                          ("ntuple", "not in this version")])
+def test_backend_that_cannot_work_is_refused_by_name(balancer, backend, why):
+    balancer.config["offload"] = {"backend": backend}
     balancer.write()
     done = balancer.run()
     assert done.returncode == 1
-    assert backend in done.stderr and "not in this version" in done.stderr
+    assert backend in done.stderr and why in done.stderr
     assert balancer.prog_id() is None and not balancer.socket.exists()
+
+
+def test_auto_without_a_nic_works_in_software_and_says_why(balancer):
+    balancer.config["offload"] = {"backend": "auto"}
+    balancer.write()
+    balancer.start()
+    assert balancer.ask("status")["offload"]["backend"] == "none"
+    assert "no rules in the NIC" in balancer.daemon.output()
+    assert "hw-tc-offload" in balancer.daemon.output()
 
 
 def test_marks_too_narrow_for_the_ids_are_refused_and_nothing_is_left(make_topology):

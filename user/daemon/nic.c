@@ -25,38 +25,33 @@ enum {
 static int refuse(struct wm_err *err, const char *name)
 {
 	return wm_err__set(err, -EOPNOTSUPP, "offload: backend %s is not in this version: "
-			   "use sim (a software NIC), none, or auto", name);
+			   "use flower, sim (a software NIC), none, or auto", name);
 }
 
-static int choose(const struct wm_config *config, const char **name, struct wm_err *err)
+static const char *name_of(const struct wm_config *config)
 {
 	switch (config->offload.backend) {
 	case WM_BACKEND_AUTO:
-		*name = config->offload.sim_pin ? "sim" : "none";
-		return 0;
+		return config->offload.sim_pin ? "sim" : "flower";
 	case WM_BACKEND_NONE:
-		*name = "none";
-		return 0;
+		return "none";
 	case WM_BACKEND_SIM:
-		*name = "sim";
-		return 0;
+		return "sim";
 	case WM_BACKEND_FLOWER:
-		return refuse(err, "flower");
+		return "flower";
 	case WM_BACKEND_NTUPLE:
-		return refuse(err, "ntuple");
+		return "ntuple";
 	}
-	return refuse(err, "?");
+	return "?";
 }
 
-int wm_nic__open(struct wm_nic *nic, const struct wm_config *config, struct wm_err *err)
+static int open_backend(struct wm_nic *nic, const struct wm_config *config, const char *name,
+			struct wm_err *err)
 {
-	const char *pin = config->offload.sim_pin, *name = NULL;
+	const char *pin = config->offload.sim_pin;
 	char *argument = NULL;
 	int ret;
 
-	ret = choose(config, &name, err);
-	if (ret)
-		return ret;
 	nic->ops = wm_offload__find(name);
 	if (!nic->ops)
 		return refuse(err, name);
@@ -67,10 +62,25 @@ int wm_nic__open(struct wm_nic *nic, const struct wm_config *config, struct wm_e
 	}
 	ret = nic->ops->open(&nic->off, config->interfaces[0], argument, err);
 	free(argument);
-	if (ret) {
+	if (ret)
 		nic->ops = NULL;
-		return ret;
+	return ret;
+}
+
+int wm_nic__open(struct wm_nic *nic, const struct wm_config *config, struct wm_err *err)
+{
+	bool choose = config->offload.backend == WM_BACKEND_AUTO && !config->offload.sim_pin;
+	struct wm_err why = {};
+	int ret = open_backend(nic, config, name_of(config), choose ? &why : err);
+
+	if (ret && choose) {
+		wm_info("no rules in the NIC, all in software: %s", why.text);
+		ret = open_backend(nic, config, "none", err);
 	}
+	if (ret)
+		return ret;
+	if (config->n_interfaces > 1 && nic->ops->install)
+		wm_warn("offload: rules go into %s only", config->interfaces[0]);
 	if (nic->ops->caps)
 		nic->mark_bits = nic->ops->caps(nic->off)->mark_bits;
 	return 0;

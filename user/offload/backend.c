@@ -5,6 +5,7 @@
 #include "offload.h"
 
 static const struct wm_offload_ops *const backends[] = {
+	&wm_offload_flower,
 	&wm_offload_sim,
 	&wm_offload_none,
 };

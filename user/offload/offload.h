@@ -69,5 +69,6 @@ const struct wm_offload_ops *wm_offload__at(size_t i);
 
 extern const struct wm_offload_ops wm_offload_none; /* refuses every rule */
 extern const struct wm_offload_ops wm_offload_sim;  /* the software NIC; argument: pin directory */
+extern const struct wm_offload_ops wm_offload_flower; /* NICs that take TC flower rules */
 
 #endif

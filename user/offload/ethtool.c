@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Features are numbered as the kernel likes; the string set says which number a name
+ * has. Two requests more than a fixed number would take, and right for every kernel.
+ */
+#include "ethtool.h"
+
+#include <errno.h>
+#include <linux/ethtool.h>
+#include <linux/sockios.h>
+#include <net/if.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { FEATURES_MAX = 1024 };
+
+static int request(int fd, const char *interface, void *data)
+{
+	struct ifreq ifr = { .ifr_data = data };
+
+	if (strlen(interface) >= sizeof(ifr.ifr_name))
+		return -ENAMETOOLONG;
+	strcpy(ifr.ifr_name, interface);
+	return ioctl(fd, SIOCETHTOOL, &ifr) ? -errno : 0;
+}
+
+static int count_features(int fd, const char *interface)
+{
+	struct {
+		struct ethtool_sset_info head;
+		uint32_t count;
+	} set = { .head = { .cmd = ETHTOOL_GSSET_INFO, .sset_mask = 1ull << ETH_SS_FEATURES } };
+	int ret = request(fd, interface, &set);
+
+	if (ret)
+		return ret;
+	return set.head.sset_mask && set.count <= FEATURES_MAX ? (int)set.count : -EOPNOTSUPP;
+}
+
+/* The feature's number, or -ENOENT. */
+static int number_of(int fd, const char *interface, const char *name, int n)
+{
+	struct ethtool_gstrings *strings;
+	int ret;
+
+	strings = calloc(1, sizeof(*strings) + (size_t)n * ETH_GSTRING_LEN);
+	if (!strings)
+		return -ENOMEM;
+	strings->cmd = ETHTOOL_GSTRINGS;
+	strings->string_set = ETH_SS_FEATURES;
+	strings->len = n;
+	ret = request(fd, interface, strings);
+	for (int i = 0; !ret && i < n; i++)
+		if (!strncmp((char *)strings->data + i * ETH_GSTRING_LEN, name, ETH_GSTRING_LEN))
+			ret = i + 1;
+	free(strings);
+	return ret > 0 ? ret - 1 : ret ? ret : -ENOENT;
+}
+
+static int state_of(int fd, const char *interface, int number, int n)
+{
+	struct ethtool_get_features_block *block;
+	struct ethtool_gfeatures *all;
+	int blocks = (n + 31) / 32, ret;
+	uint32_t bit = 1u << number % 32;
+
+	all = calloc(1, sizeof(*all) + blocks * sizeof(all->features[0]));
+	if (!all)
+		return -ENOMEM;
+	all->cmd = ETHTOOL_GFEATURES;
+	all->size = blocks;
+	ret = request(fd, interface, all);
+	block = &all->features[number / 32];
+	if (!ret)
+		ret = block->active & bit ? WM_FEATURE_ON :
+		      block->available & bit && !(block->never_changed & bit) ? WM_FEATURE_OFF :
+		      WM_FEATURE_NONE;
+	free(all);
+	return ret;
+}
+
+int wm_ethtool__feature(const char *interface, const char *name)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), n, number, ret;
+
+	if (fd < 0)
+		return -errno;
+	ret = n = count_features(fd, interface);
+	if (n >= 0)
+		ret = number = number_of(fd, interface, name, n);
+	if (ret >= 0)
+		ret = state_of(fd, interface, number, n);
+	close(fd);
+	return ret == -ENOENT ? WM_FEATURE_NONE : ret;
+}

@@ -1,0 +1,548 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The backend for NICs that take TC flower rules with a mark (mlx5, octeontx2, a
+ * patched netdevsim): rtnetlink, no process started.
+ *
+ * A rule is a filter on the interface's ingress (flower_msg.c). Its handle is given out
+ * here, so a whole batch can be sent without waiting for what the kernel would have
+ * chosen; flow -> handle is in memory (handles.c) and learnt again from a listing at
+ * open(). A rule has our cookie; a filter without it is somebody else's and is
+ * neither listed nor removed. A new rule is asked for with NLM_F_EXCL: should the
+ * handle be taken after all, nothing is overwritten, the listing is read and the rule
+ * is asked for once more. A rule that is there is replaced under its handle; the
+ * kernel then puts the new one into the NIC before it takes the old one out, which
+ * needs one free entry.
+ *
+ * The device may vanish (a reload, a module) and come back under the same name with
+ * another number and nothing on it. Each listing looks the name up, and so
+ * does the batch after one that met with -ENODEV or -EINVAL (no such qdisc). Rules of
+ * a device that is gone are gone.
+ */
+#include "flower.h"
+
+#include <errno.h>
+#include <linux/pkt_sched.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "ethtool.h"
+#include "flower_msg.h"
+#include "handles.h"
+#include "log.h"
+
+enum {
+	MARK_BITS = 16,  /* what drivers take */
+	WORDS_KEPT = 16, /* different refusals that are told */
+	PROBE_HANDLE = 1,
+};
+
+struct wm_offload {
+	struct wm_nl *nl;
+	char interface[IF_NAMESIZE];
+	int ifindex;    /* 0: not known */
+	bool uncertain; /* look the device and its qdisc up before the next batch */
+	struct wm_offload_caps caps;
+	struct wm_handles handles;
+	char told[WORDS_KEPT][WM_NL_WORDS];
+	size_t n_told;
+};
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000000000ull + ts.tv_nsec;
+}
+
+/* --- the device --- */
+
+static int read_link(const struct nlmsghdr *msg, void *arg)
+{
+	const struct ifinfomsg *link = mnl_nlmsg_get_payload(msg);
+
+	if (msg->nlmsg_type == RTM_NEWLINK && mnl_nlmsg_get_payload_len(msg) >= sizeof(*link))
+		*(int *)arg = link->ifi_index;
+	return MNL_CB_OK;
+}
+
+static int look_up(struct wm_offload *off, int *ifindex)
+{
+	struct nlmsghdr *msg;
+	int ret;
+
+	wm_nl__begin(off->nl);
+	msg = wm_nl__add(off->nl, RTM_GETLINK, 0);
+	mnl_nlmsg_put_extra_header(msg, sizeof(struct ifinfomsg));
+	mnl_attr_put_strz(msg, IFLA_IFNAME, off->interface);
+	*ifindex = 0;
+	ret = wm_nl__ask(off->nl, read_link, ifindex, NULL);
+	return ret ? ret : *ifindex ? 0 : -ENODEV;
+}
+
+/* A qdisc of the kind ingress serves as well, and answers with -EEXIST. */
+static int make_qdisc(struct wm_offload *off, char *words)
+{
+	struct nlmsghdr *msg;
+	struct tcmsg *tcm;
+	int ret;
+
+	wm_nl__begin(off->nl);
+	msg = wm_nl__add(off->nl, RTM_NEWQDISC, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL);
+	tcm = mnl_nlmsg_put_extra_header(msg, sizeof(*tcm));
+	tcm->tcm_ifindex = off->ifindex;
+	tcm->tcm_parent = TC_H_CLSACT;
+	tcm->tcm_handle = TC_H_MAKE(TC_H_CLSACT, 0);
+	mnl_attr_put_strz(msg, TCA_KIND, "clsact");
+	ret = wm_nl__ask(off->nl, NULL, NULL, words);
+	return ret == -EEXIST ? 0 : ret;
+}
+
+/* A reload gives a device its defaults back. */
+static void on_other_device(struct wm_offload *off, int ifindex)
+{
+	wm_info("offload flower: %s is another device than before", off->interface);
+	if (wm_ethtool__feature(off->interface, "hw-tc-offload") == WM_FEATURE_OFF)
+		wm_warn("offload flower: hw-tc-offload of %s is off now: ethtool -K %s "
+			"hw-tc-offload on", off->interface, off->interface);
+	wm_handles__clear(&off->handles);
+	off->ifindex = ifindex;
+}
+
+/* The device and its qdisc, as they are now. */
+static int refresh(struct wm_offload *off)
+{
+	char words[WM_NL_WORDS];
+	int ifindex, ret;
+
+	off->uncertain = true;
+	ret = look_up(off, &ifindex);
+	if (ret)
+		return ret;
+	if (ifindex != off->ifindex)
+		on_other_device(off, ifindex);
+	ret = make_qdisc(off, words);
+	if (!ret)
+		off->uncertain = false;
+	return ret;
+}
+
+/* --- list --- */
+
+struct listing {
+	struct wm_offload *off;
+	void (*each)(void *arg, const struct wm_rule *rule, const struct wm_rule_stats *stats);
+	void *arg;
+	uint64_t now;
+};
+
+static int on_filter(const struct nlmsghdr *msg, void *arg)
+{
+	struct listing *listing = arg;
+	struct wm_flower_seen seen;
+
+	if (!wm_flower__read(msg, listing->now, &seen) || !seen.ours ||
+	    wm_handles__learn(&listing->off->handles, seen.handle, &seen.rule.flow))
+		return MNL_CB_OK;
+	if (listing->each)
+		listing->each(listing->arg, &seen.rule, &seen.stats);
+	return MNL_CB_OK;
+}
+
+static int list_family(struct listing *listing, uint8_t family)
+{
+	struct wm_offload *off = listing->off;
+
+	wm_nl__begin(off->nl);
+	wm_flower__put_list(wm_nl__add(off->nl, RTM_GETTFILTER, NLM_F_DUMP), off->ifindex, family);
+	return wm_nl__ask(off->nl, on_filter, listing, NULL);
+}
+
+static int read_list(struct listing *listing)
+{
+	struct wm_handles *handles = &listing->off->handles;
+	int ret;
+
+	wm_handles__begin(handles);
+	ret = list_family(listing, WM_IPV4);
+	if (!ret)
+		ret = list_family(listing, WM_IPV6);
+	if (!ret)
+		wm_handles__end(handles);
+	return ret;
+}
+
+static int flower_list(struct wm_offload *off,
+		       void (*each)(void *arg, const struct wm_rule *rule,
+				    const struct wm_rule_stats *stats),
+		       void *arg)
+{
+	struct listing listing = { off, each, arg, now_ns() };
+	int ret = refresh(off);
+
+	return ret ? ret : read_list(&listing);
+}
+
+/* --- install --- */
+
+/* Each text once: a NIC that refuses will do so thousands of times. */
+static void tell(struct wm_offload *off, int result, const char *words)
+{
+	char text[WM_NL_WORDS];
+
+	snprintf(text, sizeof(text), "%s", *words ? words : strerror(-result));
+	for (size_t i = 0; i < off->n_told; i++)
+		if (!strcmp(off->told[i], text))
+			return;
+	if (off->n_told == WORDS_KEPT)
+		return;
+	strcpy(off->told[off->n_told++], text);
+	wm_warn("offload flower: %s refused a rule: %s (%s); said once", off->interface, text,
+		strerrorname_np(-result));
+}
+
+/* The rules of one send. */
+struct batch {
+	struct wm_offload *off;
+	const struct wm_rule *rules;
+	int *result;
+	size_t n, index[WM_NL_BATCH];
+	uint32_t handle[WM_NL_BATCH];
+	bool taken; /* a handle or a flow was there that should not be */
+};
+
+static void on_installed(void *arg, size_t i, int result, const char *words)
+{
+	struct batch *b = arg;
+	struct wm_handles *handles = &b->off->handles;
+	const struct wm_rule *rule = &b->rules[b->index[i]];
+
+	b->result[b->index[i]] = result;
+	if (!result) {
+		wm_handles__learn(handles, b->handle[i], &rule->flow);
+		return;
+	}
+	if (result == -EIO) /* may be there: remove() has to ask for it */
+		return;
+	if (!handles->slot[b->handle[i]].in_nic)
+		wm_handles__drop(handles, b->handle[i]);
+	if (result == -EEXIST)
+		b->taken = true;
+	else
+		tell(b->off, result, words);
+	if (result == -ENODEV || result == -EINVAL)
+		b->off->uncertain = true;
+}
+
+static int add(struct batch *b, size_t at)
+{
+	struct wm_offload *off = b->off;
+	const struct wm_rule *rule = &b->rules[at];
+	uint32_t handle = wm_handles__find(&off->handles, &rule->flow);
+	uint16_t flags = NLM_F_ACK | NLM_F_CREATE;
+	struct nlmsghdr *msg;
+
+	if (rule->mark >> MARK_BITS)
+		return -ERANGE;
+	if (!handle) {
+		handle = wm_handles__take(&off->handles, &rule->flow);
+		flags |= NLM_F_EXCL;
+	}
+	if (!handle)
+		return -ENOMEM;
+	msg = wm_nl__add(off->nl, RTM_NEWTFILTER, flags);
+	wm_flower__put_name(msg, off->ifindex, rule->flow.family, handle);
+	wm_flower__put_rule(msg, rule);
+	b->index[b->n] = at;
+	b->handle[b->n++] = handle;
+	return 0;
+}
+
+static void send_installs(struct batch *b)
+{
+	int ret = wm_nl__run(b->off->nl, on_installed, b);
+
+	for (size_t i = 0; ret && i < b->n; i++)
+		on_installed(b, i, ret, "");
+	wm_nl__begin(b->off->nl);
+	b->n = 0;
+}
+
+static void install_all(struct batch *b, size_t n)
+{
+	wm_nl__begin(b->off->nl);
+	for (size_t i = 0; i < n; i++) {
+		b->result[i] = add(b, i);
+		if (b->n == WM_NL_BATCH)
+			send_installs(b);
+	}
+	send_installs(b);
+}
+
+static void fail_all(int *result, size_t n, int code)
+{
+	for (size_t i = 0; i < n; i++)
+		result[i] = code;
+}
+
+static void flower_install(struct wm_offload *off, const struct wm_rule *rules, size_t n,
+			   int *result)
+{
+	struct batch batch = { .off = off, .rules = rules, .result = result };
+	struct listing listing = { .off = off };
+	int ret = off->uncertain ? refresh(off) : 0;
+
+	if (ret) {
+		fail_all(result, n, ret);
+		return;
+	}
+	install_all(&batch, n);
+	if (!batch.taken || read_list(&listing))
+		return;
+	for (size_t i = 0; i < n; i++) {
+		struct batch again = { .off = off, .rules = &rules[i], .result = &result[i] };
+
+		if (result[i] == -EEXIST)
+			install_all(&again, 1);
+	}
+}
+
+/* --- remove --- */
+
+struct removal {
+	struct wm_offload *off;
+	int *result;
+	size_t n, index[WM_NL_BATCH];
+	uint32_t handle[WM_NL_BATCH];
+};
+
+/* No device, or (the only way in which this request is invalid) no qdisc or another
+ * classifier in its place: then the rule is gone as well. */
+static void on_removed(void *arg, size_t i, int result, const char *words)
+{
+	struct removal *r = arg;
+
+	(void)words;
+	if (result == -ENODEV || result == -EINVAL) {
+		r->off->uncertain = true;
+		result = -ENOENT;
+	}
+	r->result[r->index[i]] = result;
+	if (!result || result == -ENOENT)
+		wm_handles__drop(&r->off->handles, r->handle[i]);
+}
+
+static void send_removals(struct removal *r)
+{
+	int ret = wm_nl__run(r->off->nl, on_removed, r);
+
+	for (size_t i = 0; ret && i < r->n; i++)
+		r->result[r->index[i]] = ret;
+	wm_nl__begin(r->off->nl);
+	r->n = 0;
+}
+
+static void flower_remove(struct wm_offload *off, const struct wm_flow *flows, size_t n,
+			  int *result)
+{
+	struct removal r = { .off = off, .result = result };
+
+	wm_nl__begin(off->nl);
+	for (size_t i = 0; i < n; i++) {
+		uint32_t handle = wm_handles__find(&off->handles, &flows[i]);
+
+		result[i] = -ENOENT;
+		if (!handle)
+			continue;
+		wm_flower__put_name(wm_nl__add(off->nl, RTM_DELTFILTER, NLM_F_ACK), off->ifindex,
+				    flows[i].family, handle);
+		r.index[r.n] = i;
+		r.handle[r.n++] = handle;
+		if (r.n == WM_NL_BATCH)
+			send_removals(&r);
+	}
+	send_removals(&r);
+}
+
+/* --- open and close --- */
+
+static void flower_close(struct wm_offload *off)
+{
+	wm_nl__close(off->nl);
+	wm_handles__free(&off->handles);
+	free(off);
+}
+
+static const struct wm_offload_caps *flower_caps(struct wm_offload *off)
+{
+	return &off->caps;
+}
+
+/* A filter without options: refused as invalid by flower, and as unknown by a kernel
+ * that has no flower. Nothing is made either way. */
+static int probe(struct wm_offload *off, struct wm_err *err)
+{
+	char words[WM_NL_WORDS];
+	struct nlmsghdr *msg;
+	int ret;
+
+	wm_nl__begin(off->nl);
+	msg = wm_nl__add(off->nl, RTM_NEWTFILTER, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL);
+	wm_flower__put_name(msg, off->ifindex, WM_IPV4, PROBE_HANDLE);
+	ret = wm_nl__ask(off->nl, NULL, NULL, words);
+	if (ret == -ENOENT)
+		return wm_err__set(err, -EOPNOTSUPP, "offload flower: this kernel has no flower "
+				   "classifier (CONFIG_NET_CLS_FLOWER): %s", words);
+	if (ret == -EINVAL || ret == -EEXIST)
+		return 0;
+	return wm_err__sys(err, ret ? ret : -EPROTO, "offload flower: %s does not take filters%s%s",
+			   off->interface, *words ? ": " : "", words);
+}
+
+/* What else is on the interface. */
+struct others {
+	bool pref_taken;
+	struct wm_flower_seen taken_by, marking;
+	size_t n_marking;
+};
+
+static int on_other(const struct nlmsghdr *msg, void *arg)
+{
+	struct others *o = arg;
+	struct wm_flower_seen seen;
+	bool our_pref;
+
+	if (!wm_flower__read(msg, 0, &seen) || seen.ours)
+		return MNL_CB_OK;
+	our_pref = !seen.chain && (seen.pref == WM_FLOWER_PREF_IPV4 ||
+				   seen.pref == WM_FLOWER_PREF_IPV6);
+	if (our_pref && !o->pref_taken) {
+		o->pref_taken = true;
+		o->taken_by = seen;
+	} else if (seen.has_mark && !o->n_marking++) {
+		o->marking = seen;
+	}
+	return MNL_CB_OK;
+}
+
+/* Marks of others cost a look-up, and no more than that while marks are checked. */
+static void tell_marking(const char *interface, const struct others *o)
+{
+	const struct wm_flower_seen *m = &o->marking;
+
+	if (o->n_marking)
+		wm_warn("offload flower: %s: %zu filters that are not waymark's set marks, such as "
+			"the %s filter with pref %u handle 0x%x chain %u, mark %u; with marks: "
+			"trusted their packets could go astray", interface, o->n_marking, m->kind,
+			m->pref, m->handle, m->chain, m->mark);
+}
+
+static int look_around(struct wm_offload *off, struct wm_err *err)
+{
+	struct others others = {};
+	int ret;
+
+	wm_nl__begin(off->nl);
+	wm_flower__put_list(wm_nl__add(off->nl, RTM_GETTFILTER, NLM_F_DUMP), off->ifindex, 0);
+	ret = wm_nl__ask(off->nl, on_other, &others, NULL);
+	if (ret)
+		return wm_err__sys(err, ret, "offload flower: cannot list the filters of %s",
+				   off->interface);
+	tell_marking(off->interface, &others);
+	if (others.pref_taken)
+		return wm_err__set(err, -EBUSY, "offload flower: %s: the %s filter with pref %u "
+				   "handle 0x%x is in the way: %u and %u are for waymark's rules; "
+				   "move it to another pref", off->interface,
+				   others.taken_by.kind, others.taken_by.pref,
+				   others.taken_by.handle, WM_FLOWER_PREF_IPV4,
+				   WM_FLOWER_PREF_IPV6);
+	return 0;
+}
+
+static int prepare(struct wm_offload *off, struct wm_err *err)
+{
+	struct listing listing = { .off = off };
+	char words[WM_NL_WORDS];
+	int ret = look_up(off, &off->ifindex);
+
+	if (ret)
+		return wm_err__sys(err, ret, "offload flower: interface %s", off->interface);
+	ret = make_qdisc(off, words);
+	if (ret)
+		return wm_err__sys(err, ret, "offload flower: %s gets no clsact qdisc "
+				   "(CONFIG_NET_SCH_INGRESS?)%s%s", off->interface,
+				   *words ? ": " : "", words);
+	ret = probe(off, err);
+	if (!ret)
+		ret = look_around(off, err);
+	if (ret)
+		return ret;
+	ret = read_list(&listing);
+	return ret ? wm_err__sys(err, ret, "offload flower: cannot list the rules of %s",
+				 off->interface) : 0;
+}
+
+int wm_flower__start(struct wm_offload **out, struct wm_nl *nl, const char *interface,
+		     struct wm_err *err)
+{
+	struct wm_offload *off = calloc(1, sizeof(*off));
+	int ret = off ? wm_handles__init(&off->handles) : -ENOMEM;
+
+	*out = NULL;
+	if (ret) {
+		wm_nl__close(nl);
+		free(off);
+		return wm_err__sys(err, ret, "offload flower");
+	}
+	off->nl = nl;
+	off->caps = (struct wm_offload_caps){ MARK_BITS, .tcp_flags = true, .stats = true };
+	snprintf(off->interface, sizeof(off->interface), "%s", interface);
+	ret = prepare(off, err);
+	if (ret)
+		flower_close(off);
+	else
+		*out = off;
+	return ret;
+}
+
+static int check_feature(const char *interface, struct wm_err *err)
+{
+	int ret = wm_ethtool__feature(interface, "hw-tc-offload");
+
+	switch (ret) {
+	case WM_FEATURE_ON:
+		return 0;
+	case WM_FEATURE_OFF:
+		return wm_err__set(err, -EOPNOTSUPP, "offload flower: hw-tc-offload of %s is off: "
+				   "ethtool -K %s hw-tc-offload on", interface, interface);
+	case WM_FEATURE_NONE:
+		return wm_err__set(err, -EOPNOTSUPP, "offload flower: the driver of %s takes no "
+				   "rules (it has no hw-tc-offload)", interface);
+	}
+	return wm_err__sys(err, ret, "offload flower: features of %s", interface);
+}
+
+static int flower_open(struct wm_offload **off, const char *interface, const char *argument,
+		       struct wm_err *err)
+{
+	struct wm_nl *nl;
+	int ret = check_feature(interface, err);
+
+	(void)argument;
+	if (!ret)
+		ret = wm_nl__open(&nl, NETLINK_ROUTE, err);
+	return ret ? ret : wm_flower__start(off, nl, interface, err);
+}
+
+const struct wm_offload_ops wm_offload_flower = {
+	.name = "flower",
+	.open = flower_open,
+	.close = flower_close,
+	.caps = flower_caps,
+	.install = flower_install,
+	.remove = flower_remove,
+	.list = flower_list,
+};

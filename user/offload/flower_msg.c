@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A rule is
+ *
+ *   tcmsg: device, parent ffff:fff2 (ingress), handle, preference and protocol
+ *   TCA_KIND flower
+ *   TCA_OPTIONS
+ *     TCA_FLOWER_KEY_...   5-tuple in full; TCP: none of SYN, FIN, RST
+ *     TCA_FLOWER_FLAGS     skip_sw: in the NIC or not at all
+ *     TCA_FLOWER_ACT 1     skbedit: mark, and our cookie
+ *
+ * The cookie says whose rule it is, so that somebody else's in our preference is never
+ * taken for one of ours. It travels with each listing.
+ *
+ * Counters are the action's. `lastuse` counts from the installation on, so it says
+ * something only where packets were counted.
+ */
+#include "flower_msg.h"
+
+#include <arpa/inet.h>
+#include <linux/gen_stats.h>
+#include <linux/if_ether.h>
+#include <linux/in.h>
+#include <linux/pkt_cls.h>
+#include <linux/pkt_sched.h>
+#include <linux/rtnetlink.h>
+#include <linux/tc_act/tc_skbedit.h>
+#include <string.h>
+
+enum {
+	TCP_FIN = 0x01,
+	TCP_SYN = 0x02,
+	TCP_RST = 0x04,
+	TICK_NS = 10000000, /* USER_HZ is 100 for every user space */
+	ACTIONS_MAX = 32,
+};
+
+static const char cookie[8] = { 'w', 'a', 'y', 'm', 'a', 'r', 'k', '1' };
+
+static uint16_t pref_of(uint8_t family)
+{
+	return family == WM_IPV6 ? WM_FLOWER_PREF_IPV6 : WM_FLOWER_PREF_IPV4;
+}
+
+static uint16_t protocol_of(uint8_t family)
+{
+	return family == WM_IPV6 ? ETH_P_IPV6 : ETH_P_IP;
+}
+
+/* --- write --- */
+
+static struct tcmsg *put_tcmsg(struct nlmsghdr *msg, int ifindex, uint8_t family)
+{
+	struct tcmsg *tcm = mnl_nlmsg_put_extra_header(msg, sizeof(*tcm));
+
+	tcm->tcm_family = AF_UNSPEC;
+	tcm->tcm_ifindex = ifindex;
+	tcm->tcm_parent = TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS);
+	if (family)
+		tcm->tcm_info = TC_H_MAKE((uint32_t)pref_of(family) << 16,
+					  htons(protocol_of(family)));
+	return tcm;
+}
+
+void wm_flower__put_name(struct nlmsghdr *msg, int ifindex, uint8_t family, uint32_t handle)
+{
+	put_tcmsg(msg, ifindex, family)->tcm_handle = handle;
+	mnl_attr_put_strz(msg, TCA_KIND, "flower");
+}
+
+void wm_flower__put_list(struct nlmsghdr *msg, int ifindex, uint8_t family)
+{
+	put_tcmsg(msg, ifindex, family);
+	if (family)
+		mnl_attr_put_u32(msg, TCA_CHAIN, 0);
+}
+
+static void put_address(struct nlmsghdr *msg, const struct wm_flow *flow)
+{
+	if (flow->family == WM_IPV6) {
+		mnl_attr_put(msg, TCA_FLOWER_KEY_IPV6_SRC, sizeof(flow->src), flow->src);
+		mnl_attr_put(msg, TCA_FLOWER_KEY_IPV6_DST, sizeof(flow->dst), flow->dst);
+	} else {
+		mnl_attr_put(msg, TCA_FLOWER_KEY_IPV4_SRC, sizeof(flow->src[0]), flow->src);
+		mnl_attr_put(msg, TCA_FLOWER_KEY_IPV4_DST, sizeof(flow->dst[0]), flow->dst);
+	}
+}
+
+/* A key without a mask is matched in full. */
+static void put_match(struct nlmsghdr *msg, const struct wm_flow *flow)
+{
+	mnl_attr_put_u16(msg, TCA_FLOWER_KEY_ETH_TYPE, htons(protocol_of(flow->family)));
+	mnl_attr_put_u8(msg, TCA_FLOWER_KEY_IP_PROTO, flow->proto);
+	put_address(msg, flow);
+	if (flow->proto == IPPROTO_TCP) {
+		mnl_attr_put_u16(msg, TCA_FLOWER_KEY_TCP_SRC, flow->sport);
+		mnl_attr_put_u16(msg, TCA_FLOWER_KEY_TCP_DST, flow->dport);
+		mnl_attr_put_u16(msg, TCA_FLOWER_KEY_TCP_FLAGS, 0);
+		mnl_attr_put_u16(msg, TCA_FLOWER_KEY_TCP_FLAGS_MASK,
+				 htons(TCP_FIN | TCP_SYN | TCP_RST));
+	} else {
+		mnl_attr_put_u16(msg, TCA_FLOWER_KEY_UDP_SRC, flow->sport);
+		mnl_attr_put_u16(msg, TCA_FLOWER_KEY_UDP_DST, flow->dport);
+	}
+}
+
+static void put_action(struct nlmsghdr *msg, uint32_t mark)
+{
+	const struct tc_skbedit parms = { .action = TC_ACT_PIPE };
+	struct nlattr *actions, *first, *options;
+
+	actions = mnl_attr_nest_start(msg, TCA_FLOWER_ACT);
+	first = mnl_attr_nest_start(msg, 1);
+	mnl_attr_put_strz(msg, TCA_ACT_KIND, "skbedit");
+	options = mnl_attr_nest_start(msg, TCA_ACT_OPTIONS);
+	mnl_attr_put(msg, TCA_SKBEDIT_PARMS, sizeof(parms), &parms);
+	mnl_attr_put_u32(msg, TCA_SKBEDIT_MARK, mark);
+	mnl_attr_nest_end(msg, options);
+	mnl_attr_put(msg, TCA_ACT_COOKIE, sizeof(cookie), cookie);
+	mnl_attr_nest_end(msg, first);
+	mnl_attr_nest_end(msg, actions);
+}
+
+void wm_flower__put_rule(struct nlmsghdr *msg, const struct wm_rule *rule)
+{
+	struct nlattr *options = mnl_attr_nest_start(msg, TCA_OPTIONS);
+
+	put_match(msg, &rule->flow);
+	put_action(msg, rule->mark);
+	mnl_attr_put_u32(msg, TCA_FLOWER_FLAGS, TCA_CLS_FLAGS_SKIP_SW);
+	mnl_attr_nest_end(msg, options);
+}
+
+/* --- read --- */
+
+/* Attributes by type, up to `max`. */
+static void read_nest(const struct nlattr *nest, const struct nlattr **tb, int max)
+{
+	const struct nlattr *attr;
+
+	memset(tb, 0, sizeof(*tb) * (max + 1));
+	mnl_attr_for_each_nested(attr, nest)
+		if (mnl_attr_get_type(attr) <= max)
+			tb[mnl_attr_get_type(attr)] = attr;
+}
+
+static bool copy(const struct nlattr *attr, void *to, size_t size)
+{
+	if (!attr || mnl_attr_get_payload_len(attr) < size)
+		return false;
+	memcpy(to, mnl_attr_get_payload(attr), size);
+	return true;
+}
+
+static void copy_text(const struct nlattr *attr, char *to, size_t size)
+{
+	size_t len = attr ? mnl_attr_get_payload_len(attr) : 0;
+
+	if (len >= size)
+		len = size - 1;
+	if (len)
+		memcpy(to, mnl_attr_get_payload(attr), len);
+	to[len] = '\0';
+}
+
+/* What is in the NIC is counted as hardware's; a driver that does not tell them apart
+ * has one counter only. The 64-bit count follows the one that it belongs to. */
+static void read_stats(const struct nlattr *nest, struct wm_rule_stats *stats)
+{
+	struct gnet_stats_basic basic;
+	const struct nlattr *attr;
+	bool hardware = false, last_taken = false;
+
+	mnl_attr_for_each_nested(attr, nest) {
+		switch (mnl_attr_get_type(attr)) {
+		case TCA_STATS_BASIC:
+		case TCA_STATS_BASIC_HW:
+			last_taken = !hardware || mnl_attr_get_type(attr) == TCA_STATS_BASIC_HW;
+			hardware |= mnl_attr_get_type(attr) == TCA_STATS_BASIC_HW;
+			memset(&basic, 0, sizeof(basic));
+			if (!last_taken || !copy(attr, &basic, sizeof(basic.bytes) +
+						 sizeof(basic.packets)))
+				continue;
+			stats->packets = basic.packets;
+			stats->bytes = basic.bytes;
+			break;
+		case TCA_STATS_PKT64:
+			if (last_taken)
+				copy(attr, &stats->packets, sizeof(stats->packets));
+			break;
+		}
+	}
+}
+
+static void read_last_used(const struct nlattr *attr, uint64_t now, struct wm_rule_stats *stats)
+{
+	struct tcf_t times;
+	uint64_t ago;
+
+	if (!stats->packets || !copy(attr, &times, sizeof(times)))
+		return;
+	ago = times.lastuse * (uint64_t)TICK_NS;
+	stats->last_used_ns = ago < now ? now - ago : 1;
+}
+
+static void read_action(const struct nlattr *action, uint64_t now, struct wm_flower_seen *seen)
+{
+	const struct nlattr *tb[TCA_ACT_MAX + 1], *opt[TCA_SKBEDIT_MAX + 1];
+	char kind[16];
+
+	read_nest(action, tb, TCA_ACT_MAX);
+	copy_text(tb[TCA_ACT_KIND], kind, sizeof(kind));
+	if (strcmp(kind, "skbedit") || !tb[TCA_ACT_OPTIONS])
+		return;
+	read_nest(tb[TCA_ACT_OPTIONS], opt, TCA_SKBEDIT_MAX);
+	if (!copy(opt[TCA_SKBEDIT_MARK], &seen->mark, sizeof(seen->mark)))
+		return;
+	seen->has_mark = true;
+	if (tb[TCA_ACT_STATS])
+		read_stats(tb[TCA_ACT_STATS], &seen->stats);
+	read_last_used(opt[TCA_SKBEDIT_TM], now, &seen->stats);
+	seen->ours = tb[TCA_ACT_COOKIE] &&
+		     mnl_attr_get_payload_len(tb[TCA_ACT_COOKIE]) == sizeof(cookie) &&
+		     !memcmp(mnl_attr_get_payload(tb[TCA_ACT_COOKIE]), cookie, sizeof(cookie));
+}
+
+static void read_actions(const struct nlattr *nest, uint64_t now, struct wm_flower_seen *seen)
+{
+	const struct nlattr *action;
+	int n = 0;
+
+	mnl_attr_for_each_nested(action, nest)
+		if (++n <= ACTIONS_MAX && !seen->has_mark)
+			read_action(action, now, seen);
+}
+
+static bool read_ports(const struct nlattr **tb, struct wm_flow *flow)
+{
+	bool tcp = flow->proto == IPPROTO_TCP;
+
+	if (!tcp && flow->proto != IPPROTO_UDP)
+		return false;
+	return copy(tb[tcp ? TCA_FLOWER_KEY_TCP_SRC : TCA_FLOWER_KEY_UDP_SRC], &flow->sport,
+		    sizeof(flow->sport)) &&
+	       copy(tb[tcp ? TCA_FLOWER_KEY_TCP_DST : TCA_FLOWER_KEY_UDP_DST], &flow->dport,
+		    sizeof(flow->dport));
+}
+
+static bool read_flow(const struct nlattr **tb, uint16_t protocol, struct wm_flow *flow)
+{
+	bool six = protocol == ETH_P_IPV6;
+	size_t len = six ? sizeof(flow->src) : sizeof(flow->src[0]);
+
+	*flow = (struct wm_flow){ .family = six ? WM_IPV6 : WM_IPV4 };
+	return copy(tb[TCA_FLOWER_KEY_IP_PROTO], &flow->proto, sizeof(flow->proto)) &&
+	       copy(tb[six ? TCA_FLOWER_KEY_IPV6_SRC : TCA_FLOWER_KEY_IPV4_SRC], flow->src, len) &&
+	       copy(tb[six ? TCA_FLOWER_KEY_IPV6_DST : TCA_FLOWER_KEY_IPV4_DST], flow->dst, len) &&
+	       read_ports(tb, flow);
+}
+
+/* Where the classifiers that may carry an action keep it. */
+static int action_of(const char *kind)
+{
+	static const struct {
+		const char *kind;
+		int type;
+	} places[] = {
+		{ "flower", TCA_FLOWER_ACT }, { "matchall", TCA_MATCHALL_ACT },
+		{ "u32", TCA_U32_ACT }, { "bpf", TCA_BPF_ACT }, { "basic", TCA_BASIC_ACT },
+		{ "fw", TCA_FW_ACT },
+	};
+
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++)
+		if (!strcmp(kind, places[i].kind))
+			return places[i].type;
+	return -1;
+}
+
+static void read_options(const struct nlattr *options, uint64_t now, struct wm_flower_seen *seen)
+{
+	const struct nlattr *tb[TCA_FLOWER_MAX + 1];
+	int act = action_of(seen->kind);
+
+	if (act < 0)
+		return;
+	read_nest(options, tb, TCA_FLOWER_MAX);
+	if (tb[act])
+		read_actions(tb[act], now, seen);
+	seen->rule.mark = seen->mark;
+	seen->ours = seen->ours && !strcmp(seen->kind, "flower") && !seen->chain &&
+		     read_flow(tb, seen->protocol, &seen->rule.flow) &&
+		     seen->pref == pref_of(seen->rule.flow.family);
+}
+
+bool wm_flower__read(const struct nlmsghdr *msg, uint64_t now, struct wm_flower_seen *seen)
+{
+	const struct nlattr *tb[TCA_MAX + 1] = {}, *attr;
+	const struct tcmsg *tcm = mnl_nlmsg_get_payload(msg);
+
+	*seen = (struct wm_flower_seen){};
+	if (msg->nlmsg_type != RTM_NEWTFILTER || mnl_nlmsg_get_payload_len(msg) < sizeof(*tcm))
+		return false;
+	mnl_attr_for_each(attr, msg, sizeof(*tcm))
+		if (mnl_attr_get_type(attr) <= TCA_MAX)
+			tb[mnl_attr_get_type(attr)] = attr;
+	seen->handle = tcm->tcm_handle;
+	seen->pref = TC_H_MAJ(tcm->tcm_info) >> 16;
+	seen->protocol = ntohs(TC_H_MIN(tcm->tcm_info));
+	copy_text(tb[TCA_KIND], seen->kind, sizeof(seen->kind));
+	copy(tb[TCA_CHAIN], &seen->chain, sizeof(seen->chain));
+	/* A filter of which nothing but the head is listed has no handle. */
+	if (!seen->handle || !tb[TCA_OPTIONS])
+		return false;
+	read_options(tb[TCA_OPTIONS], now, seen);
+	return true;
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Our rules as messages of rtnetlink: TC filters of the kind `flower` with the action
+ * skbedit mark. Nothing here talks to the kernel. */
+#ifndef WM_FLOWER_MSG_H
+#define WM_FLOWER_MSG_H
+
+#include <libmnl/libmnl.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "offload.h"
+
+/* All messages carry one protocol in one preference: that is how flower wants it. Few
+ * drivers take preferences above 16; by hand people use 1 and tc counts down from 49152. */
+enum {
+	WM_FLOWER_PREF_IPV4 = 11,
+	WM_FLOWER_PREF_IPV6 = 12,
+};
+
+/* Put what identifies a rule into a message of type RTM_NEWTFILTER or RTM_DELTFILTER. */
+void wm_flower__put_name(struct nlmsghdr *msg, int ifindex, uint8_t family, uint32_t handle);
+/* Behind the name: what it matches and does. */
+void wm_flower__put_rule(struct nlmsghdr *msg, const struct wm_rule *rule);
+/* RTM_GETTFILTER with NLM_F_DUMP: what is on the ingress of a device; family 0: all. */
+void wm_flower__put_list(struct nlmsghdr *msg, int ifindex, uint8_t family);
+
+/* A filter as the kernel lists it. */
+struct wm_flower_seen {
+	char kind[16];
+	uint32_t handle, chain;
+	uint16_t pref, protocol; /* protocol: ETH_P_... */
+	bool ours;               /* made by this program: rule and stats say what it is */
+	bool has_mark;           /* its action sets a mark */
+	uint32_t mark;
+	struct wm_rule rule;
+	struct wm_rule_stats stats;
+};
+
+/* `now`: CLOCK_MONOTONIC, ns. False: this message is no filter with a handle. */
+bool wm_flower__read(const struct nlmsghdr *msg, uint64_t now, struct wm_flower_seen *seen);
+
+#endif
