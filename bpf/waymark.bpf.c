@@ -110,18 +110,16 @@ static __always_inline struct wm_dest *known(struct way *w, const struct flow *f
 }
 
 /* Find the packet's destination: *dest and w->dest. Returns the verdict. */
-static __always_inline int choose(struct way *w, const struct packet *p, const struct wm_vip *vip,
-				  struct wm_dest **dest)
+static __always_inline int choose(struct way *w, struct flow *f, const struct packet *p,
+				  const struct wm_vip *vip, struct wm_dest **dest)
 {
-	struct flow f;
-
-	flow_find(&f, p);
+	flow_find(f);
 	if (p->tcp_flags & TCP_SYN)
-		return choose_syn(w, &f, p, vip, dest);
-	*dest = known(w, &f, p, vip);
+		return choose_syn(w, f, p, vip, dest);
+	*dest = known(w, f, p, vip);
 	if (*dest) {
-		w->dest = entry_dest(f.entry);
-		flow_hit(w->ctx, &f, p, vip, (*dest)->mark, w->stats);
+		w->dest = entry_dest(f->entry);
+		flow_hit(w->ctx, f, p, vip, (*dest)->mark, w->stats);
 		return WM_C_TX_HIT;
 	}
 	*dest = pick(w, p, vip);
@@ -129,7 +127,7 @@ static __always_inline int choose(struct way *w, const struct packet *p, const s
 		return WM_C_DROP_NO_REAL;
 	/* The end of a connection that we never saw is not worth an entry. */
 	if (!(p->tcp_flags & (TCP_FIN | TCP_RST)))
-		flow_insert(&f, w->dest, w->stats, dest_stats(w->cpu, w->dest));
+		flow_insert(f, w->dest, w->stats, dest_stats(w->cpu, w->dest));
 	return WM_C_TX_MISS;
 }
 
@@ -139,17 +137,19 @@ static __always_inline int balance(struct way *w)
 	struct packet p = {};
 	const struct wm_vip *vip;
 	struct wm_dest *dest = NULL;
+	struct flow f;
 	int reason, verdict;
 
 	reason = parse(w, &p);
 	if (reason != GO_ON)
 		return reason;
+	flow_begin(&f, &p);
 	vip = vip_find(&p);
 	if (!vip)
 		return WM_C_PASS_NOT_VIP;
 	if (p.slack < 0 || p.room < 0)
 		return WM_C_DROP_MALFORMED;
-	verdict = hide(choose(w, &p, vip, &dest));
+	verdict = hide(choose(w, &f, &p, vip, &dest));
 	if (!dest)
 		return verdict;
 	w->in.client = p.family == WM_IPV4 ? p.src[0] : p.src[3];
