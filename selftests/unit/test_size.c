@@ -700,7 +700,9 @@ static const struct wm_replay_options middling_nic = {
 
 static void test_the_model_is_what_playing_every_packet_is(void **state)
 {
-	static const struct wm_traffic_options *const all[] = { &eternal, &short_lived, &short_udp };
+	static const struct wm_traffic_options *const all[] = {
+		&eternal, &short_lived, &short_udp,
+	};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++) {
@@ -711,9 +713,25 @@ static void test_the_model_is_what_playing_every_packet_is(void **state)
 	}
 }
 
+/* A flow table that is far too small: flows that rest lose their entries too. */
+static void test_so_it_is_when_the_flow_table_thrashes(void **state)
+{
+	struct wm_replay_options nic = middling_nic;
+	struct runs plain, model;
+
+	(void)state;
+	nic.counting.flow_bits = 4;
+	nic.counting.promote_after = 2;
+	plain = packet_by_packet(&eternal, &nic, 12);
+	model = modelled(&eternal, &nic, 12, 1);
+	compare(&model, &plain, 0);
+}
+
 static void test_a_scaled_model_is_what_the_full_one_is(void **state)
 {
-	static const struct wm_traffic_options *const all[] = { &eternal, &short_lived, &short_udp };
+	static const struct wm_traffic_options *const all[] = {
+		&eternal, &short_lived, &short_udp,
+	};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++) {
@@ -722,6 +740,81 @@ static void test_a_scaled_model_is_what_the_full_one_is(void **state)
 
 		compare(&part, &full, 0.03);
 	}
+}
+
+/* One flow, a packet a millisecond, until its end. */
+struct metronome {
+	struct wm_source source;
+	uint64_t at, end;
+	bool covered, ended, forgotten;
+};
+
+static bool beat(struct wm_source *s, uint64_t until, struct wm_packet *p)
+{
+	struct metronome *m = (struct metronome *)s;
+
+	for (; m->at < until && m->at < m->end; m->at += MS) {
+		if (m->covered)
+			continue;
+		*p = (struct wm_packet){ .at = m->at };
+		m->at += MS;
+		return true;
+	}
+	if (m->ended || m->end >= until)
+		return false;
+	m->ended = true;
+	*p = (struct wm_packet){ .at = m->end, .end = true };
+	return true;
+}
+
+static void cover_metronome(struct wm_source *s, uint32_t flow, bool covered)
+{
+	(void)flow;
+	((struct metronome *)s)->covered = covered;
+}
+
+/* Packets between the two times. */
+static uint64_t beats(struct wm_source *s, uint32_t flow, uint64_t from, uint64_t to,
+		      uint64_t *last)
+{
+	struct metronome *m = (struct metronome *)s;
+	uint64_t end = to < m->end ? to : m->end;
+
+	(void)flow;
+	*last = end;
+	return m->forgotten || end <= from ? 0 : (end - START - 1) / MS - (from - START) / MS;
+}
+
+static double beat_rate(const struct wm_source *s, uint32_t flow)
+{
+	(void)s;
+	(void)flow;
+	return 1.0 / MS;
+}
+
+static void forget_metronome(struct wm_source *s, uint32_t flow)
+{
+	(void)flow;
+	((struct metronome *)s)->forgotten = true;
+}
+
+static void test_what_a_resting_flow_sends_is_counted_to_its_end(void **state)
+{
+	struct metronome m = {
+		.source = { beat, plain_name, cover_metronome, beats, beat_rate,
+			    forget_metronome, false },
+		.at = START, .end = START + 2000 * MS,
+	};
+	struct wm_replay_options options = small_nic;
+	struct wm_replay_result r;
+
+	(void)state;
+	options.install_delay_ns = 4 * SECOND; /* too late */
+	r = play(&options, &m.source, START + 3 * SECOND);
+	assert_int_equal(r.software, 2000);
+	assert_int_equal(r.marked, 0);
+	assert_true(r.played < 200); /* 8, and some in each tick */
+	assert_false(m.forgotten); /* its rule is still on the way */
 }
 
 /* --- captures --- */
@@ -1055,7 +1148,9 @@ int main(void)
 		cmocka_unit_test(test_a_rule_ends_with_its_flow),
 		cmocka_unit_test(test_a_rule_without_packets_goes),
 		cmocka_unit_test(test_the_model_is_what_playing_every_packet_is),
+		cmocka_unit_test(test_so_it_is_when_the_flow_table_thrashes),
 		cmocka_unit_test(test_a_scaled_model_is_what_the_full_one_is),
+		cmocka_unit_test(test_what_a_resting_flow_sends_is_counted_to_its_end),
 		cmocka_unit_test(test_a_capture_is_read_as_the_data_plane_would),
 		cmocka_unit_test(test_what_is_no_capture_is_refused),
 		cmocka_unit_test(test_a_larger_table_marks_more),

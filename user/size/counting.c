@@ -131,6 +131,14 @@ static struct packet packet_of(const struct wm_flow *flow, uint8_t tcp_flags)
 	};
 }
 
+/* As flow_find(), less what is there to have the bucket in the cache in time. */
+static void look_up(struct flow *f, const struct packet *p)
+{
+	*f = (struct flow){ .hash = flow_hash(p), .tick = tick_now() };
+	if (!flow_find_in(f, wm_flow_bucket_of(f->hash, wm_params.flow_bits)))
+		flow_find_in(f, wm_flow_second_of(f->hash, wm_params.flow_bits));
+}
+
 static bool expired(const struct flow *f, const struct packet *p)
 {
 	if (p->proto != IPPROTO_UDP || entry_age(f->entry, f->tick) <= here->ctl.udp_idle)
@@ -156,7 +164,7 @@ enum wm_counter wm_counting__packet(struct wm_counting *c, const struct wm_flow 
 	c->now = now;
 	c->raised = NULL;
 	c->entered = c->done = false;
-	flow_find(&f, &p);
+	look_up(&f, &p);
 	if (tcp_flags & TCP_SYN) {
 		enter(c, &f);
 		return WM_C_TX_SYN;
@@ -177,7 +185,7 @@ static bool find(struct wm_counting *c, const struct wm_flow *flow, struct flow 
 	struct packet p = packet_of(flow, 0);
 
 	here = c;
-	flow_find(f, &p);
+	look_up(f, &p);
 	return f->entry;
 }
 

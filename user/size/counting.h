@@ -42,7 +42,8 @@ struct wm_counting_options {
 int wm_counting__init(struct wm_counting *c, const struct wm_counting_options *options);
 void wm_counting__fini(struct wm_counting *c);
 
-/* A packet that the NIC did not mark goes by. Returns its verdict: WM_C_TX_SYN, WM_C_TX_HIT or WM_C_TX_MISS. */
+/* A packet that the NIC did not mark goes by. Returns its verdict:
+ * WM_C_TX_SYN, WM_C_TX_HIT or WM_C_TX_MISS. */
 enum wm_counter wm_counting__packet(struct wm_counting *c, const struct wm_flow *flow,
 				    uint8_t tcp_flags, uint64_t now);
 

@@ -26,7 +26,7 @@ struct wm_replay_result {
 	double seconds;
 	uint64_t marked, software;    /* packets */
 	uint64_t misses;              /* of these in software, not in the flow table */
-	uint64_t played;              /* packets and ends of flows, one by one, from the beginning */
+	uint64_t played;              /* packets and ends of flows, from the beginning */
 	double rules_mean;            /* in the NIC, over time */
 	uint32_t rules_max;
 	struct wm_rules_stats rules;  /* only what is counted */

@@ -174,8 +174,9 @@ static double played_a_second(const struct wm_sizing *o, uint32_t rules, const s
 	double ruled = o->lifetime_ns ? 0 : least(rules, o->flows); /* surely, the heaviest */
 	double heavy = ranks_above(o, HEAVY, z), without = heavy > ruled ? heavy - ruled : 0;
 	double offers = least(event_budget(o), without * OFFERS_A_SECOND);
-	double light = 1 - wm_zipf__sum(z, heavy > ruled ? heavy : ruled) / wm_zipf__sum(z, o->flows);
-	double pps = o->pps * (1 - wm_zipf__sum(z, ruled) / wm_zipf__sum(z, o->flows));
+	double all = wm_zipf__sum(z, o->flows);
+	double light = 1 - wm_zipf__sum(z, heavy > ruled ? heavy : ruled) / all;
+	double pps = o->pps * (1 - wm_zipf__sum(z, ruled) / all);
 
 	pps = least(pps, o->pps * light + without * HEAVY + offers * o->promote_after);
 	if (o->lifetime_ns)

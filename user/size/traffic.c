@@ -19,9 +19,10 @@
  * the class.
  *
  * Flows that have a rule, or whose packets change nothing else before the next
- * tick (see replay.c), are taken out of their class. How many there were between two times is drawn when
- * somebody asks, and the time of the last. Poisson processes have no memory, so
- * this gives the same distribution as playing each of them would.
+ * tick (see replay.c), are taken out of their class. How many packets there were
+ * between two times is drawn when somebody asks, and the time of the last.
+ * Poisson processes have no memory, so this gives the same distribution as
+ * playing each of them would.
  */
 #include "traffic.h"
 
