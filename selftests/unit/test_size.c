@@ -506,6 +506,24 @@ static void test_a_rule_ends_with_its_flow(void **state)
 	wm_trace__close(&trace);
 }
 
+/* It ends before its event is read. */
+static void test_a_flow_that_has_ended_gets_no_rule(void **state)
+{
+	struct wm_trace trace = {};
+	struct wm_replay_result r;
+
+	(void)state;
+	for (int i = 0; i < 10; i++)
+		wm_trace__add(&trace, i * MS, 0, IPPROTO_TCP, 0);
+	wm_trace__add(&trace, 10 * MS, 0, IPPROTO_TCP, WM_FIN);
+	wm_trace__add(&trace, SECOND, 1, IPPROTO_TCP, WM_SYN);
+	r = play_trace(&small_nic, &trace);
+	assert_int_equal(r.counter[WM_C_EVENT_PROMOTE], 1);
+	assert_int_equal(r.counter[WM_C_EVENT_CLOSE], 1);
+	assert_int_equal(r.rules.candidates, 0);
+	wm_trace__close(&trace);
+}
+
 static void test_a_rule_without_packets_goes(void **state)
 {
 	struct wm_trace trace = {};
@@ -746,13 +764,14 @@ static void test_a_scaled_model_is_what_the_full_one_is(void **state)
 struct metronome {
 	struct wm_source source;
 	uint64_t at, end;
-	bool covered, ended, forgotten;
+	bool covered, ended, over; /* over: nobody can ask for its packets any more */
 };
 
 static bool beat(struct wm_source *s, uint64_t until, struct wm_packet *p)
 {
 	struct metronome *m = (struct metronome *)s;
 
+	m->over = m->ended;
 	for (; m->at < until && m->at < m->end; m->at += MS) {
 		if (m->covered)
 			continue;
@@ -782,7 +801,7 @@ static uint64_t beats(struct wm_source *s, uint32_t flow, uint64_t from, uint64_
 
 	(void)flow;
 	*last = end;
-	return m->forgotten || end <= from ? 0 : (end - START - 1) / MS - (from - START) / MS;
+	return m->over || end <= from ? 0 : (end - START - 1) / MS - (from - START) / MS;
 }
 
 static double beat_rate(const struct wm_source *s, uint32_t flow)
@@ -792,17 +811,18 @@ static double beat_rate(const struct wm_source *s, uint32_t flow)
 	return 1.0 / MS;
 }
 
-static void forget_metronome(struct wm_source *s, uint32_t flow)
+static void never_forget(struct wm_source *s, uint32_t flow)
 {
+	(void)s;
 	(void)flow;
-	((struct metronome *)s)->forgotten = true;
+	fail_msg("forgotten while its rule is on the way");
 }
 
 static void test_what_a_resting_flow_sends_is_counted_to_its_end(void **state)
 {
 	struct metronome m = {
 		.source = { beat, plain_name, cover_metronome, beats, beat_rate,
-			    forget_metronome, false },
+			    never_forget, false },
 		.at = START, .end = START + 2000 * MS,
 	};
 	struct wm_replay_options options = small_nic;
@@ -814,7 +834,6 @@ static void test_what_a_resting_flow_sends_is_counted_to_its_end(void **state)
 	assert_int_equal(r.software, 2000);
 	assert_int_equal(r.marked, 0);
 	assert_true(r.played < 200); /* 8, and some in each tick */
-	assert_false(m.forgotten); /* its rule is still on the way */
 }
 
 /* --- captures --- */
@@ -1146,6 +1165,7 @@ int main(void)
 		cmocka_unit_test(test_the_card_answers_after_its_delay),
 		cmocka_unit_test(test_one_flow_step_by_step),
 		cmocka_unit_test(test_a_rule_ends_with_its_flow),
+		cmocka_unit_test(test_a_flow_that_has_ended_gets_no_rule),
 		cmocka_unit_test(test_a_rule_without_packets_goes),
 		cmocka_unit_test(test_the_model_is_what_playing_every_packet_is),
 		cmocka_unit_test(test_so_it_is_when_the_flow_table_thrashes),
