@@ -2,7 +2,7 @@
 /*
  * Events to the daemon. A lost one only means that a flow is promoted later:
  * the flow table names a proven flow again every tick. The budget bounds what a
- * flood of new flows can cost.
+ * flood of new flows can cost; it is for promotions alone.
  */
 #ifndef WM_BPF_EVENT_H
 #define WM_BPF_EVENT_H
@@ -43,7 +43,9 @@ static __always_inline void event_raise(struct xdp_md *ctx, struct wm_cpu_stats 
 {
 	struct wm_event event = { .type = type, .mark = mark, .hash = hash };
 
-	if (!event_in_budget(stats, tick)) {
+	/* Ends are not counted: there is one a promoted flow, and a rule that is not
+	 * asked to go holds its place against flows that live. */
+	if (type == WM_EVENT_PROMOTE && !event_in_budget(stats, tick)) {
 		count(stats, WM_C_EVENT_HELD);
 		return;
 	}

@@ -99,7 +99,7 @@ struct wm_ctl {
 	__u64 vip_seed[2];   /* hash seed of each half */
 	__u64 flow_seed[4];  /* secret; [1] and [3] are odd */
 	__u32 promote_after; /* packets; 0: never promote */
-	__u32 event_budget;  /* events a CPU a tick */
+	__u32 event_budget;  /* promotions named a CPU a tick */
 	__u32 tick_shift;    /* a tick is 1 << tick_shift jiffies, about a second */
 	__u32 udp_idle;      /* ticks */
 	__u32 ring_seed_v4;

@@ -611,7 +611,7 @@ static void no_events_without_a_threshold(void **state)
 	assert_int_equal(events(), 0);
 }
 
-static void the_event_budget_holds(void **state)
+static void the_event_budget_holds_back_promotions_only(void **state)
 {
 	(void)state;
 	need_root();
@@ -625,6 +625,11 @@ static void the_event_budget_holds(void **state)
 	send_three(&spec);
 	prog_expect_counters(dp, (int[]){ WM_C_TX_HIT, WM_C_EVENT_HELD, -1 }, "budget");
 	assert_int_equal(events(), 0);
+	/* the end of a flow that may have a rule is named all the same */
+	spec.flags = FIN | ACK;
+	send_three(&spec);
+	prog_expect_counters(dp, (int[]){ WM_C_TX_HIT, WM_C_EVENT_CLOSE, -1 }, "end");
+	assert_int_equal(events(), 1);
 }
 
 static void an_event_nobody_reads_costs_no_packet(void **state)
@@ -1067,7 +1072,7 @@ int main(void)
 		TEST(a_proven_flow_is_named_again_next_tick),
 		TEST(ipv6_events_carry_whole_addresses),
 		TEST(no_events_without_a_threshold),
-		TEST(the_event_budget_holds),
+		TEST(the_event_budget_holds_back_promotions_only),
 		TEST(an_event_nobody_reads_costs_no_packet),
 		TEST(the_end_of_a_proven_flow_is_named_once),
 		TEST(the_end_of_a_short_flow_is_not_named),
