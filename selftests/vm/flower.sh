@@ -14,17 +14,20 @@ why=$("$vm" --build-only 2>&1) || {
 	exit 4
 }
 
-mkdir -p "$build/selftests/vm"
-make -s -C "$top" BUILD="$build" user >&2 &&
-	"${CC:-cc}" -std=gnu11 -D_GNU_SOURCE -O2 -Wall -Wextra -Werror -I"$top/include" \
-		-I"$top/user/lib" -I"$top/user/offload" -o "$build/selftests/vm/flower_tool" \
-		"$top/selftests/vm/flower_tool.c" "$build/user/liboffload.a" \
-		"$build/user/liblib.a" -lmnl >&2 || {
+make_tool()
+{
+	mkdir -p "$build/selftests/vm"
+	make -s -C "$top" BUILD="$build" user && "${CC:-cc}" -std=gnu11 -D_GNU_SOURCE -O2 \
+		-Wall -Wextra -Werror -I"$top/include" -I"$top/user/lib" -I"$top/user/offload" \
+		-o "$build/selftests/vm/flower_tool" "$top/selftests/vm/flower_tool.c" \
+		"$build/user/liboffload.a" "$build/user/liblib.a" -lmnl
+}
+
+if ! make_tool >&2; then
 	echo '1..1'
 	echo 'not ok 1 build'
 	exit 1
-}
-
+fi
 "$vm" -- /usr/bin/python3 "$top/selftests/vm/flower_guest.py" "$build"
 status=$?
 if [ $status != 0 ] && [ $status != 1 ]; then

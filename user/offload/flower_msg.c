@@ -106,14 +106,14 @@ static void put_match(struct nlmsghdr *msg, const struct wm_flow *flow)
 
 static void put_action(struct nlmsghdr *msg, uint32_t mark)
 {
-	const struct tc_skbedit parms = { .action = TC_ACT_PIPE };
+	const struct tc_skbedit how = { .action = TC_ACT_PIPE };
 	struct nlattr *actions, *first, *options;
 
 	actions = mnl_attr_nest_start(msg, TCA_FLOWER_ACT);
 	first = mnl_attr_nest_start(msg, 1);
 	mnl_attr_put_strz(msg, TCA_ACT_KIND, "skbedit");
 	options = mnl_attr_nest_start(msg, TCA_ACT_OPTIONS);
-	mnl_attr_put(msg, TCA_SKBEDIT_PARMS, sizeof(parms), &parms);
+	mnl_attr_put(msg, TCA_SKBEDIT_PARMS, sizeof(how), &how);
 	mnl_attr_put_u32(msg, TCA_SKBEDIT_MARK, mark);
 	mnl_attr_nest_end(msg, options);
 	mnl_attr_put(msg, TCA_ACT_COOKIE, sizeof(cookie), cookie);

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * A kernel's side of rtnetlink for the test of the backend `flower`: one device with a
+ * table of filters, and refusals as a test wants them. Filters are kept as they were
+ * sent and listed as such.
+ */
+#ifndef SELFTEST_FAKE_TC_H
+#define SELFTEST_FAKE_TC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "netlink.h"
+
+enum {
+	TC_FILTERS = 2048,
+	TC_ANSWERS = 4096,
+	TC_REFUSED_MARK = 666, /* rules with this mark get -EOPNOTSUPP and TC_REFUSED_TEXT */
+};
+
+#define TC_REFUSED_TEXT "nic: this mark brings bad luck"
+#define TC_FULL_TEXT "nic: flow table full"
+
+struct tc_filter {
+	bool used;
+	uint32_t handle, info;
+	char message[WM_NL_MESSAGE];
+};
+
+struct tc_answer {
+	size_t len;
+	char *data;
+};
+
+struct fake_tc {
+	int ifindex;        /* 0: no such device */
+	bool no_clsact, no_flower, qdisc;
+	bool bare_acks;     /* answers have the request in them, as without CAP_ACK */
+	size_t capacity;
+	int send_errno;     /* send() fails with it */
+	size_t lose_from, lose; /* answers that get lost: so many from this one on */
+	/* What happened. */
+	size_t sends, adds, deletes, lists, n_filters;
+	uint16_t last_flags;
+	struct tc_filter filter[TC_FILTERS];
+	const void *foreign[4]; /* messages that are listed as well */
+	/* Answers that are not yet received. */
+	struct tc_answer answer[TC_ANSWERS];
+	size_t first, end;
+	size_t answers;
+};
+
+void fake_tc__init(struct fake_tc *tc);
+void fake_tc__free(struct fake_tc *tc);
+struct wm_nl_io fake_tc__io(struct fake_tc *tc);
+/* The mark of the filter with this handle; 0: there is none. */
+uint32_t fake_tc__mark(const struct fake_tc *tc, uint32_t handle);
+
+#endif

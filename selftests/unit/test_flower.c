@@ -1,0 +1,808 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The backend `flower` without a kernel: its messages attribute by attribute, listings
+ * recorded from a kernel, and the backend against fake_tc.h, which refuses, fills up,
+ * loses answers and changes behind its back.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/if_ether.h>
+#include <linux/pkt_cls.h>
+#include <linux/pkt_sched.h>
+#include <linux/rtnetlink.h>
+#include <linux/tc_act/tc_skbedit.h>
+#include <netinet/in.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "fake_tc.h"
+#include "flower.h"
+#include "flower_dump.h"
+#include "flower_msg.h"
+#include "handles.h"
+
+enum { IFINDEX = 7 };
+
+static struct wm_rule rule_of(uint32_t n, uint32_t mark)
+{
+	struct wm_rule rule = { .mark = mark };
+
+	rule.flow.proto = n & 1 ? IPPROTO_TCP : IPPROTO_UDP;
+	rule.flow.family = n & 2 ? WM_IPV6 : WM_IPV4;
+	rule.flow.sport = htons(1000 + n);
+	rule.flow.dport = htons(443);
+	for (int i = 0; i < (n & 2 ? 4 : 1); i++) {
+		rule.flow.src[i] = htonl(0x0a000001 + i);
+		rule.flow.dst[i] = htonl(0x0a010001 + i);
+	}
+	return rule;
+}
+
+/* --- messages --- */
+
+struct want {
+	uint16_t type;
+	size_t len;
+	const void *value;
+};
+
+/* These attributes, in any order, and no others. */
+static void assert_attributes(const struct nlattr *nest, const struct want *want, size_t n)
+{
+	const struct nlattr *attr;
+	size_t found = 0;
+
+	mnl_attr_for_each_nested(attr, nest) {
+		size_t i = 0;
+
+		while (i < n && want[i].type != mnl_attr_get_type(attr))
+			i++;
+		if (i == n)
+			fail_msg("attribute %u was not expected", mnl_attr_get_type(attr));
+		found++;
+		if (!want[i].value)
+			continue;
+		assert_int_equal(mnl_attr_get_payload_len(attr), want[i].len);
+		assert_memory_equal(mnl_attr_get_payload(attr), want[i].value, want[i].len);
+	}
+	assert_int_equal(found, n);
+}
+
+static const struct nlattr *attribute(const struct nlattr *nest, uint16_t type)
+{
+	const struct nlattr *attr;
+
+	mnl_attr_for_each_nested(attr, nest)
+		if (mnl_attr_get_type(attr) == type)
+			return attr;
+	fail_msg("no attribute %u", type);
+	return NULL;
+}
+
+static struct nlmsghdr *build(char *buffer, uint32_t n, uint32_t handle, uint32_t mark)
+{
+	struct nlmsghdr *msg = mnl_nlmsg_put_header(buffer);
+	struct wm_rule rule = rule_of(n, mark);
+
+	msg->nlmsg_type = RTM_NEWTFILTER;
+	wm_flower__put_name(msg, IFINDEX, rule.flow.family, handle);
+	wm_flower__put_rule(msg, &rule);
+	assert_true(msg->nlmsg_len <= WM_NL_MESSAGE);
+	return msg;
+}
+
+/* The options of a message whose head is checked. */
+static const struct nlattr *options_of(const struct nlmsghdr *msg, uint16_t pref, uint16_t protocol)
+{
+	const struct tcmsg *tcm = mnl_nlmsg_get_payload(msg);
+	const struct nlattr *attr, *options = NULL;
+	int others = 0;
+
+	assert_int_equal(tcm->tcm_ifindex, IFINDEX);
+	assert_int_equal(tcm->tcm_parent, 0xfffffff2);
+	assert_int_equal(tcm->tcm_handle, 0x42);
+	assert_int_equal(tcm->tcm_info, (uint32_t)pref << 16 | htons(protocol));
+	mnl_attr_for_each(attr, msg, sizeof(*tcm)) {
+		if (mnl_attr_get_type(attr) == TCA_KIND)
+			assert_string_equal(mnl_attr_get_str(attr), "flower");
+		else if (mnl_attr_get_type(attr) == TCA_OPTIONS)
+			options = attr;
+		else
+			others++;
+	}
+	assert_int_equal(others, 0);
+	assert_non_null(options);
+	return options;
+}
+
+static void assert_action(const struct nlattr *options, uint32_t mark)
+{
+	const struct tc_skbedit how = { .action = TC_ACT_PIPE };
+	const struct want action[] = {
+		{ TCA_ACT_KIND, 8, "skbedit" },
+		{ TCA_ACT_OPTIONS, 0, NULL },
+		{ TCA_ACT_COOKIE, 8, "waymark1" },
+	};
+	const struct want skbedit[] = {
+		{ TCA_SKBEDIT_PARMS, sizeof(how), &how },
+		{ TCA_SKBEDIT_MARK, sizeof(mark), &mark },
+	};
+	const struct nlattr *first = attribute(attribute(options, TCA_FLOWER_ACT), 1);
+
+	assert_attributes(first, action, 3);
+	assert_attributes(attribute(first, TCA_ACT_OPTIONS), skbedit, 2);
+}
+
+static void test_message_tcp4(void **state)
+{
+	const uint16_t eth = htons(ETH_P_IP), sport = htons(1001), dport = htons(443);
+	const uint16_t none = 0, syn_fin_rst = htons(0x007);
+	const uint32_t src = htonl(0x0a000001), dst = htonl(0x0a010001), skip_sw = 2;
+	const uint8_t proto = IPPROTO_TCP;
+	const struct want want[] = {
+		{ TCA_FLOWER_KEY_ETH_TYPE, 2, &eth }, { TCA_FLOWER_KEY_IP_PROTO, 1, &proto },
+		{ TCA_FLOWER_KEY_IPV4_SRC, 4, &src }, { TCA_FLOWER_KEY_IPV4_DST, 4, &dst },
+		{ TCA_FLOWER_KEY_TCP_SRC, 2, &sport }, { TCA_FLOWER_KEY_TCP_DST, 2, &dport },
+		{ TCA_FLOWER_KEY_TCP_FLAGS, 2, &none },
+		{ TCA_FLOWER_KEY_TCP_FLAGS_MASK, 2, &syn_fin_rst },
+		{ TCA_FLOWER_FLAGS, 4, &skip_sw }, { TCA_FLOWER_ACT, 0, NULL },
+	};
+	char buffer[2 * WM_NL_MESSAGE];
+	const struct nlattr *options;
+
+	(void)state;
+	options = options_of(build(buffer, 1, 0x42, 500), WM_FLOWER_PREF_IPV4, ETH_P_IP);
+	assert_attributes(options, want, sizeof(want) / sizeof(want[0]));
+	assert_action(options, 500);
+}
+
+static void test_message_udp6(void **state)
+{
+	const uint16_t eth = htons(ETH_P_IPV6), sport = htons(1002), dport = htons(443);
+	const struct wm_rule rule = rule_of(2, 0);
+	const uint8_t proto = IPPROTO_UDP;
+	const uint32_t skip_sw = 2;
+	const struct want want[] = {
+		{ TCA_FLOWER_KEY_ETH_TYPE, 2, &eth }, { TCA_FLOWER_KEY_IP_PROTO, 1, &proto },
+		{ TCA_FLOWER_KEY_IPV6_SRC, 16, rule.flow.src },
+		{ TCA_FLOWER_KEY_IPV6_DST, 16, rule.flow.dst },
+		{ TCA_FLOWER_KEY_UDP_SRC, 2, &sport }, { TCA_FLOWER_KEY_UDP_DST, 2, &dport },
+		{ TCA_FLOWER_FLAGS, 4, &skip_sw }, { TCA_FLOWER_ACT, 0, NULL },
+	};
+	char buffer[2 * WM_NL_MESSAGE];
+	const struct nlattr *options;
+
+	(void)state;
+	options = options_of(build(buffer, 2, 0x42, 65535), WM_FLOWER_PREF_IPV6, ETH_P_IPV6);
+	assert_attributes(options, want, sizeof(want) / sizeof(want[0]));
+	assert_action(options, 65535);
+}
+
+static void test_message_reads_back(void **state)
+{
+	char buffer[2 * WM_NL_MESSAGE];
+	struct wm_flower_seen seen;
+
+	(void)state;
+	for (uint32_t n = 0; n < 4; n++) {
+		struct wm_rule rule = rule_of(n, 1000 + n);
+
+		assert_true(wm_flower__read(build(buffer, n, n + 1, rule.mark), 0, &seen));
+		assert_true(seen.ours);
+		assert_int_equal(seen.handle, n + 1);
+		assert_memory_equal(&seen.rule, &rule, sizeof(rule));
+	}
+}
+
+/* --- listings of a real kernel --- */
+
+#define NOW 5000000000ull
+
+static struct wm_flow flow_of(int af, const char *src, uint16_t sport, const char *dst, uint8_t proto)
+{
+	struct wm_flow flow = { .sport = htons(sport), .dport = htons(80), .proto = proto };
+
+	flow.family = af == AF_INET6 ? WM_IPV6 : WM_IPV4;
+	assert_int_equal(inet_pton(af, src, flow.src), 1);
+	assert_int_equal(inet_pton(af, dst, flow.dst), 1);
+	return flow;
+}
+
+static void assert_listed(const void *message, const struct wm_flow *flow, uint32_t handle,
+			  uint64_t bytes, uint64_t last_used)
+{
+	struct wm_flower_seen seen;
+
+	assert_true(wm_flower__read(message, NOW, &seen));
+	assert_true(seen.ours);
+	assert_int_equal(seen.handle, handle);
+	assert_memory_equal(&seen.rule.flow, flow, sizeof(*flow));
+	assert_int_equal(seen.rule.mark, 0x1234);
+	assert_int_equal(seen.stats.packets, 5);
+	assert_int_equal(seen.stats.bytes, bytes);
+	assert_int_equal(seen.stats.last_used_ns, last_used);
+}
+
+static void test_listed_rules(void **state)
+{
+	struct wm_flow tcp = flow_of(AF_INET, "192.0.2.2", 1001, "192.0.2.1", IPPROTO_TCP);
+	struct wm_flow udp = flow_of(AF_INET6, "2001:db8::2", 1002, "2001:db8::1", IPPROTO_UDP);
+
+	(void)state;
+	assert_listed((const void *)dump_tcp4, &tcp, 2, 470, NOW - 2940000000ull);
+	assert_listed((const void *)dump_udp6, &udp, 3, 510, NOW - 2920000000ull);
+}
+
+static void test_listed_others(void **state)
+{
+	struct wm_flower_seen seen;
+
+	(void)state;
+	assert_true(wm_flower__read((const void *)dump_foreign, NOW, &seen));
+	assert_false(seen.ours);
+	assert_true(seen.has_mark);
+	assert_int_equal(seen.mark, 1234);
+	assert_int_equal(seen.pref, 3);
+	assert_true(wm_flower__read((const void *)dump_matchall, NOW, &seen));
+	assert_false(seen.ours);
+	assert_true(seen.has_mark);
+	assert_int_equal(seen.mark, 99);
+	assert_string_equal(seen.kind, "matchall");
+}
+
+/* A rule of ours is one in every respect, or not at all: one bit of kind, cookie, chain
+ * or preference makes it somebody else's. */
+static void test_listed_nearly_ours(void **state)
+{
+	static const size_t places[] = { 34 /* pref */, 40 /* kind */, 52 /* chain */ };
+	uint8_t copy[sizeof(dump_tcp4)];
+	struct wm_flower_seen seen;
+	uint8_t *cookie;
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++) {
+		memcpy(copy, dump_tcp4, sizeof(copy));
+		copy[places[i]] ^= 1;
+		wm_flower__read((void *)copy, NOW, &seen);
+		assert_false(seen.ours);
+	}
+	memcpy(copy, dump_tcp4, sizeof(copy));
+	cookie = memmem(copy, sizeof(copy), "waymark1", 8);
+	assert_non_null(cookie);
+	cookie[7] = '2';
+	assert_true(wm_flower__read((void *)copy, NOW, &seen));
+	assert_false(seen.ours);
+}
+
+/* Cut anywhere, and with any length in any attribute: nothing is read outside (the
+ * copy ends where the memory ends, for the sanitizer). */
+static void test_listed_mangled(void **state)
+{
+	struct wm_flower_seen seen;
+
+	(void)state;
+	for (size_t len = sizeof(struct nlmsghdr); len <= sizeof(dump_tcp4); len += 4) {
+		struct nlmsghdr *msg = malloc(len);
+
+		memcpy(msg, dump_tcp4, len);
+		msg->nlmsg_len = len;
+		wm_flower__read(msg, NOW, &seen);
+		free(msg);
+	}
+	for (size_t at = 16; at < sizeof(dump_tcp4); at++) {
+		uint8_t *msg = malloc(sizeof(dump_tcp4));
+
+		memcpy(msg, dump_tcp4, sizeof(dump_tcp4));
+		msg[at] ^= 0xff;
+		wm_flower__read((void *)msg, NOW, &seen);
+		free(msg);
+	}
+}
+
+/* --- the backend --- */
+
+struct world {
+	struct fake_tc tc;
+	struct wm_offload *off;
+	struct wm_err err;
+	/* What list() told. */
+	size_t listed;
+	uint32_t mark_sum;
+	/* What the backend wrote on standard error. */
+	int saved;
+	FILE *log;
+};
+
+static int open_off(struct world *w)
+{
+	struct wm_nl_io io = fake_tc__io(&w->tc);
+	struct wm_nl *nl;
+
+	w->err.text[0] = '\0';
+	assert_int_equal(wm_nl__open_io(&nl, &io), 0);
+	return wm_flower__start(&w->off, nl, "nic0", &w->err);
+}
+
+static void close_off(struct world *w)
+{
+	if (w->off)
+		wm_offload_flower.close(w->off);
+	w->off = NULL;
+}
+
+static int setup(void **state)
+{
+	struct world *w = calloc(1, sizeof(*w));
+
+	fake_tc__init(&w->tc);
+	w->log = tmpfile();
+	w->saved = dup(STDERR_FILENO);
+	dup2(fileno(w->log), STDERR_FILENO);
+	*state = w;
+	return w->log ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+	struct world *w = *state;
+
+	close_off(w);
+	dup2(w->saved, STDERR_FILENO);
+	close(w->saved);
+	fclose(w->log);
+	fake_tc__free(&w->tc);
+	free(w);
+	return 0;
+}
+
+/* How often the log has this text. */
+static int logged(struct world *w, const char *text)
+{
+	char all[16384];
+	int n = 0;
+	size_t len;
+
+	rewind(w->log);
+	len = fread(all, 1, sizeof(all) - 1, w->log);
+	all[len] = '\0';
+	for (const char *at = all; (at = strstr(at, text)); at++)
+		n++;
+	return n;
+}
+
+static void install(struct world *w, uint32_t first, size_t n, uint32_t mark, int *result)
+{
+	struct wm_rule *rules = calloc(n, sizeof(*rules));
+
+	for (size_t i = 0; i < n; i++)
+		rules[i] = rule_of(first + i, mark);
+	wm_offload_flower.install(w->off, rules, n, result);
+	free(rules);
+}
+
+static int install_one(struct world *w, uint32_t n, uint32_t mark)
+{
+	int result = 1;
+
+	install(w, n, 1, mark, &result);
+	return result;
+}
+
+static int remove_one(struct world *w, uint32_t n)
+{
+	struct wm_flow flow = rule_of(n, 0).flow;
+	int result = 1;
+
+	wm_offload_flower.remove(w->off, &flow, 1, &result);
+	return result;
+}
+
+static void on_rule(void *arg, const struct wm_rule *rule, const struct wm_rule_stats *stats)
+{
+	struct world *w = arg;
+
+	assert_non_null(stats);
+	w->listed++;
+	w->mark_sum += rule->mark;
+}
+
+static int list(struct world *w)
+{
+	w->listed = 0;
+	w->mark_sum = 0;
+	return wm_offload_flower.list(w->off, on_rule, w);
+}
+
+static void test_open(void **state)
+{
+	struct world *w = *state;
+	const struct wm_offload_caps *caps;
+
+	assert_int_equal(open_off(w), 0);
+	assert_true(w->tc.qdisc);
+	assert_int_equal(w->tc.n_filters, 0);
+	caps = wm_offload_flower.caps(w->off);
+	assert_int_equal(caps->mark_bits, 16);
+	assert_true(caps->tcp_flags && caps->stats);
+	close_off(w);
+	assert_int_equal(open_off(w), 0); /* with the qdisc that is there */
+}
+
+static void test_open_refused(void **state)
+{
+	struct world *w = *state;
+
+	w->tc.ifindex = 0;
+	assert_int_equal(open_off(w), -ENODEV);
+	assert_non_null(strstr(w->err.text, "nic0"));
+	w->tc.ifindex = IFINDEX;
+	w->tc.no_clsact = true;
+	assert_int_equal(open_off(w), -ENOENT);
+	assert_non_null(strstr(w->err.text, "CONFIG_NET_SCH_INGRESS"));
+	assert_non_null(strstr(w->err.text, "Specified qdisc kind is unknown"));
+	w->tc.no_clsact = false;
+	w->tc.no_flower = true;
+	assert_int_equal(open_off(w), -EOPNOTSUPP);
+	assert_non_null(strstr(w->err.text, "CONFIG_NET_CLS_FLOWER"));
+	assert_null(w->off);
+}
+
+static void test_install_many(void **state)
+{
+	struct world *w = *state;
+	int result[300];
+	size_t before;
+
+	assert_int_equal(open_off(w), 0);
+	before = w->tc.sends;
+	install(w, 0, 300, 5, result);
+	for (int i = 0; i < 300; i++)
+		assert_int_equal(result[i], 0);
+	assert_int_equal(w->tc.n_filters, 300);
+	assert_int_equal(w->tc.sends - before, 3); /* 128, 128, 44 */
+	assert_int_equal(list(w), 0);
+	assert_int_equal(w->listed, 300);
+	assert_int_equal(w->mark_sum, 1500);
+}
+
+static void test_refused_in_the_middle(void **state)
+{
+	struct world *w = *state;
+	struct wm_rule rules[5];
+	int result[5];
+
+	assert_int_equal(open_off(w), 0);
+	for (int round = 0; round < 2; round++) {
+		for (int i = 0; i < 5; i++)
+			rules[i] = rule_of(i, i == 2 ? TC_REFUSED_MARK : 5);
+		wm_offload_flower.install(w->off, rules, 5, result);
+		for (int i = 0; i < 5; i++)
+			assert_int_equal(result[i], i == 2 ? -EOPNOTSUPP : 0);
+	}
+	assert_int_equal(w->tc.n_filters, 4);
+	assert_int_equal(logged(w, TC_REFUSED_TEXT), 1);
+	assert_int_equal(remove_one(w, 2), -ENOENT);
+	assert_int_equal(install_one(w, 2, 5), 0);
+}
+
+static void test_words_behind_the_request(void **state)
+{
+	struct world *w = *state;
+
+	w->tc.bare_acks = true;
+	assert_int_equal(open_off(w), 0);
+	assert_int_equal(install_one(w, 1, TC_REFUSED_MARK), -EOPNOTSUPP);
+	assert_int_equal(logged(w, TC_REFUSED_TEXT), 1);
+}
+
+static void test_full(void **state)
+{
+	struct world *w = *state;
+	int result[200];
+
+	w->tc.capacity = 150;
+	assert_int_equal(open_off(w), 0);
+	install(w, 0, 200, 5, result);
+	for (int i = 0; i < 200; i++)
+		assert_int_equal(result[i], i < 150 ? 0 : -ENOSPC);
+	assert_int_equal(logged(w, TC_FULL_TEXT), 1);
+	assert_int_equal(install_one(w, 0, 6), -ENOSPC); /* the old one stays, known */
+	assert_int_equal(fake_tc__mark(&w->tc, 1), 5);
+	assert_int_equal(remove_one(w, 0), 0);
+	assert_int_equal(install_one(w, 199, 5), 0);
+	assert_int_equal(w->tc.n_filters, 150);
+}
+
+static void test_mark_too_wide(void **state)
+{
+	struct world *w = *state;
+	size_t before;
+
+	assert_int_equal(open_off(w), 0);
+	before = w->tc.adds;
+	assert_int_equal(install_one(w, 0, 65536), -ERANGE);
+	assert_int_equal(w->tc.adds, before);
+	assert_int_equal(install_one(w, 0, 65535), 0);
+}
+
+static void test_replace(void **state)
+{
+	struct world *w = *state;
+
+	assert_int_equal(open_off(w), 0);
+	assert_int_equal(install_one(w, 3, 5), 0);
+	assert_true(w->tc.last_flags & NLM_F_EXCL);
+	assert_int_equal(install_one(w, 3, 6), 0);
+	assert_false(w->tc.last_flags & NLM_F_EXCL);
+	assert_int_equal(w->tc.n_filters, 1);
+	assert_int_equal(fake_tc__mark(&w->tc, 1), 6);
+	assert_int_equal(install_one(w, 3, TC_REFUSED_MARK), -EOPNOTSUPP);
+	assert_int_equal(remove_one(w, 3), 0); /* still known by its handle */
+	assert_int_equal(w->tc.n_filters, 0);
+}
+
+static void test_restart(void **state)
+{
+	struct world *w = *state;
+	int result[200];
+
+	assert_int_equal(open_off(w), 0);
+	install(w, 0, 200, 5, result);
+	assert_int_equal(remove_one(w, 100), 0);
+	close_off(w);
+	assert_int_equal(open_off(w), 0);
+	assert_int_equal(list(w), 0);
+	assert_int_equal(w->listed, 199);
+	install(w, 50, 200, 6, result); /* old ones and new ones */
+	for (int i = 0; i < 200; i++)
+		assert_int_equal(result[i], 0);
+	assert_int_equal(w->tc.n_filters, 250);
+	for (uint32_t n = 0; n < 250; n++)
+		assert_int_equal(remove_one(w, n), 0);
+	assert_int_equal(w->tc.n_filters, 0);
+}
+
+/* A second daemon, say: handles that this one takes for free are in use. */
+static void test_handles_taken_behind_our_back(void **state)
+{
+	struct world *w = *state;
+	struct wm_offload *first;
+	int result[10];
+
+	assert_int_equal(open_off(w), 0);
+	first = w->off;
+	assert_int_equal(open_off(w), 0);
+	install(w, 100, 10, 5, result);
+	close_off(w);
+	w->off = first;
+	install(w, 200, 10, 6, result);
+	for (int i = 0; i < 10; i++)
+		assert_int_equal(result[i], 0);
+	assert_int_equal(w->tc.n_filters, 20); /* nothing was overwritten */
+	assert_int_equal(install_one(w, 100, 7), 0);
+	assert_int_equal(w->tc.n_filters, 20);
+}
+
+static void test_lost_answers(void **state)
+{
+	struct world *w = *state;
+	int result[10];
+
+	assert_int_equal(open_off(w), 0);
+	w->tc.lose_from = w->tc.answers + 3;
+	w->tc.lose = 2;
+	install(w, 0, 10, 5, result);
+	for (int i = 0; i < 10; i++)
+		assert_int_equal(result[i], i == 3 || i == 4 ? -EIO : 0);
+	assert_int_equal(remove_one(w, 3), 0); /* it was there after all */
+	assert_int_equal(install_one(w, 4, 6), 0);
+	assert_int_equal(w->tc.n_filters, 9);
+	w->tc.lose_from = w->tc.answers + 1; /* and at the end, where none follows */
+	install(w, 20, 3, 5, result);
+	assert_int_equal(result[0], 0);
+	assert_int_equal(result[1], -EIO);
+	assert_int_equal(result[2], -EIO);
+}
+
+/* Half a list would make rules look lost. */
+static void test_broken_listing(void **state)
+{
+	struct world *w = *state;
+	int result[10];
+
+	assert_int_equal(open_off(w), 0);
+	install(w, 0, 10, 5, result);
+	w->tc.lose_from = w->tc.answers + 4;
+	w->tc.lose = SIZE_MAX / 2;
+	assert_true(list(w) < 0);
+	w->tc.lose = 0;
+	for (uint32_t n = 0; n < 10; n++)
+		assert_int_equal(remove_one(w, n), 0);
+}
+
+static void test_send_fails(void **state)
+{
+	struct world *w = *state;
+	int result[3];
+
+	assert_int_equal(open_off(w), 0);
+	w->tc.send_errno = EPERM;
+	install(w, 0, 3, 5, result);
+	assert_int_equal(result[0], -EPERM);
+	assert_int_equal(result[2], -EPERM);
+	assert_int_equal(list(w), -EPERM);
+	w->tc.send_errno = 0;
+	install(w, 0, 3, 5, result);
+	assert_int_equal(result[2], 0);
+}
+
+static void test_device_changes(void **state)
+{
+	struct world *w = *state;
+	int result[3];
+
+	assert_int_equal(open_off(w), 0);
+	install(w, 0, 3, 5, result);
+	w->tc.ifindex = 0;
+	assert_int_equal(list(w), -ENODEV);
+	assert_int_equal(install_one(w, 5, 5), -ENODEV);
+	assert_int_equal(remove_one(w, 0), -ENOENT);
+	/* it comes back as another one */
+	w->tc.ifindex = 8;
+	w->tc.qdisc = false;
+	memset(w->tc.filter, 0, sizeof(w->tc.filter));
+	w->tc.n_filters = 0;
+	assert_int_equal(install_one(w, 5, 5), 0);
+	assert_int_equal(w->tc.n_filters, 1);
+	assert_int_equal(list(w), 0);
+	assert_int_equal(w->listed, 1);
+	assert_int_equal(logged(w, "another device than before"), 1);
+}
+
+static void test_rules_taken_behind_our_back(void **state)
+{
+	struct world *w = *state;
+	int result[3];
+
+	assert_int_equal(open_off(w), 0);
+	install(w, 0, 3, 5, result);
+	memset(w->tc.filter, 0, sizeof(w->tc.filter));
+	w->tc.n_filters = 0;
+	assert_int_equal(remove_one(w, 0), -ENOENT);
+	assert_int_equal(list(w), 0);
+	assert_int_equal(w->listed, 0);
+	assert_int_equal(install_one(w, 1, 5), 0);
+	assert_true(w->tc.last_flags & NLM_F_EXCL); /* not known any more */
+	w->tc.qdisc = false;
+	assert_int_equal(install_one(w, 2, 5), -EINVAL);
+	assert_int_equal(install_one(w, 2, 5), 0);
+}
+
+static void test_foreign_marks(void **state)
+{
+	struct world *w = *state;
+
+	w->tc.foreign[0] = dump_foreign;
+	w->tc.foreign[1] = dump_matchall;
+	assert_int_equal(open_off(w), 0);
+	assert_int_equal(logged(w, "2 filters that are not waymark's set marks"), 1);
+	assert_int_equal(logged(w, "flower filter with pref 3 handle 0x1 chain 0, mark 1234"), 1);
+	assert_int_equal(list(w), 0);
+	assert_int_equal(w->listed, 0);
+}
+
+static void test_foreign_pref(void **state)
+{
+	uint8_t copy[sizeof(dump_foreign)];
+	struct world *w = *state;
+
+	memcpy(copy, dump_foreign, sizeof(copy));
+	copy[34] = WM_FLOWER_PREF_IPV6;
+	w->tc.foreign[0] = copy;
+	assert_int_equal(open_off(w), -EBUSY);
+	assert_non_null(strstr(w->err.text, "pref 12 handle 0x1"));
+}
+
+/* --- handles --- */
+
+static void test_handles(void **state)
+{
+	struct wm_handles h;
+	uint32_t handle[3000];
+
+	(void)state;
+	assert_int_equal(wm_handles__init(&h), 0);
+	for (uint32_t n = 0; n < 3000; n++) {
+		struct wm_flow flow = rule_of(n, 0).flow;
+
+		assert_int_equal(wm_handles__find(&h, &flow), WM_HANDLE_NONE);
+		handle[n] = wm_handles__take(&h, &flow);
+		assert_int_equal(handle[n], n + 1); /* small and dense */
+	}
+	for (uint32_t n = 0; n < 3000; n++) {
+		struct wm_flow flow = rule_of(n, 0).flow;
+
+		assert_int_equal(wm_handles__find(&h, &flow), handle[n]);
+		if (n % 2)
+			wm_handles__drop(&h, handle[n]);
+	}
+	for (uint32_t n = 5000; n < 6500; n++) {
+		struct wm_flow flow = rule_of(n, 0).flow;
+
+		assert_true(wm_handles__take(&h, &flow) <= 3000); /* used again */
+	}
+	assert_int_equal(h.used, 3000);
+	wm_handles__free(&h);
+}
+
+static void test_handles_learnt(void **state)
+{
+	struct wm_flow a = rule_of(1, 0).flow, b = rule_of(2, 0).flow, c = rule_of(3, 0).flow;
+	struct wm_handles h;
+
+	(void)state;
+	assert_int_equal(wm_handles__init(&h), 0);
+	assert_int_equal(wm_handles__learn(&h, 5000, &a), 0);
+	assert_int_equal(wm_handles__learn(&h, 3, &b), 0);
+	assert_int_equal(wm_handles__find(&h, &a), 5000);
+	for (uint32_t n = 10; n < 5008; n++) { /* 1..4999 but 3, none twice */
+		struct wm_flow flow = rule_of(n, 0).flow;
+		uint32_t i = wm_handles__take(&h, &flow);
+
+		assert_true(i && i != 3 && i != 5000 && i < 5000);
+	}
+	assert_int_equal(wm_handles__learn(&h, 3, &c), 0); /* another flow under b's */
+	assert_int_equal(wm_handles__find(&h, &b), WM_HANDLE_NONE);
+	assert_int_equal(wm_handles__learn(&h, 5001, &c), 0); /* the flow has moved */
+	assert_int_equal(wm_handles__find(&h, &c), 5001);
+	wm_handles__begin(&h);
+	assert_int_equal(wm_handles__learn(&h, 5000, &a), 0);
+	wm_handles__end(&h);
+	assert_int_equal(h.used, 1);
+	assert_int_equal(wm_handles__learn(&h, WM_HANDLE_MAX, &b), -ERANGE);
+	wm_handles__free(&h);
+}
+
+#define W(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_message_tcp4),
+		cmocka_unit_test(test_message_udp6),
+		cmocka_unit_test(test_message_reads_back),
+		cmocka_unit_test(test_listed_rules),
+		cmocka_unit_test(test_listed_others),
+		cmocka_unit_test(test_listed_nearly_ours),
+		cmocka_unit_test(test_listed_mangled),
+		W(test_open),
+		W(test_open_refused),
+		W(test_install_many),
+		W(test_refused_in_the_middle),
+		W(test_words_behind_the_request),
+		W(test_full),
+		W(test_mark_too_wide),
+		W(test_replace),
+		W(test_restart),
+		W(test_handles_taken_behind_our_back),
+		W(test_lost_answers),
+		W(test_broken_listing),
+		W(test_send_fails),
+		W(test_device_changes),
+		W(test_rules_taken_behind_our_back),
+		W(test_foreign_marks),
+		W(test_foreign_pref),
+		cmocka_unit_test(test_handles),
+		cmocka_unit_test(test_handles_learnt),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
