@@ -52,7 +52,8 @@ const volatile struct wm_params wm_params SEC(WM_MAP_PARAMS) = {
 /* The seeds below are known to everybody: a daemon replaces them before it
  * publishes the first vip. Without a daemon there is no vip and no flow. */
 volatile struct wm_ctl wm_ctl SEC(WM_MAP_CTL) = {
-	.flow_seed = { 0x6a09e667f3bcc908, 0xbb67ae8584caa73b, 0x3c6ef372fe94f82b, 0xa54ff53a5f1d36f1 },
+	.flow_seed = { 0x6a09e667f3bcc908, 0xbb67ae8584caa73b,
+		       0x3c6ef372fe94f82b, 0xa54ff53a5f1d36f1 },
 	.event_budget = 20000,
 	.tick_shift = 8,
 	.udp_idle = 30,

@@ -78,7 +78,8 @@ static __always_inline int choose_syn(struct way *w, struct flow *f, const struc
 		struct wm_dest *old = flow_dest(f->entry, vip);
 
 		if (old) {
-			event_raise(w->ctx, w->stats, WM_EVENT_CLOSE, p, f->hash, old->mark, f->tick);
+			event_raise(w->ctx, w->stats, WM_EVENT_CLOSE, p, f->hash, old->mark,
+				    f->tick);
 			w->dest = entry_dest(f->entry);
 			*dest = old;
 		}
