@@ -206,7 +206,8 @@ static void test_message_reads_back(void **state)
 
 #define NOW 5000000000ull
 
-static struct wm_flow flow_of(int af, const char *src, uint16_t sport, const char *dst, uint8_t proto)
+static struct wm_flow flow_of(int af, const char *src, uint16_t sport, const char *dst,
+			      uint8_t proto)
 {
 	struct wm_flow flow = { .sport = htons(sport), .dport = htons(80), .proto = proto };
 

@@ -116,7 +116,7 @@ static int print_message(const struct nlmsghdr *msg, void *arg)
 
 	(void)arg;
 	for (uint32_t i = 0; i < msg->nlmsg_len; i++)
-		printf("%s0x%02x,", i % 16 ? " " : "\n", byte[i]);
+		printf("%s0x%02x,", i % 12 ? " " : "\n", byte[i]);
 	printf("\n");
 	return MNL_CB_OK;
 }

@@ -86,21 +86,26 @@ static void put_address(struct nlmsghdr *msg, const struct wm_flow *flow)
 	}
 }
 
+static void put_be16(struct nlmsghdr *msg, uint16_t type, __be16 value)
+{
+	mnl_attr_put(msg, type, sizeof(value), &value);
+}
+
 /* A key without a mask is matched in full. */
 static void put_match(struct nlmsghdr *msg, const struct wm_flow *flow)
 {
-	mnl_attr_put_u16(msg, TCA_FLOWER_KEY_ETH_TYPE, htons(protocol_of(flow->family)));
+	put_be16(msg, TCA_FLOWER_KEY_ETH_TYPE, htons(protocol_of(flow->family)));
 	mnl_attr_put_u8(msg, TCA_FLOWER_KEY_IP_PROTO, flow->proto);
 	put_address(msg, flow);
 	if (flow->proto == IPPROTO_TCP) {
-		mnl_attr_put_u16(msg, TCA_FLOWER_KEY_TCP_SRC, flow->sport);
-		mnl_attr_put_u16(msg, TCA_FLOWER_KEY_TCP_DST, flow->dport);
-		mnl_attr_put_u16(msg, TCA_FLOWER_KEY_TCP_FLAGS, 0);
-		mnl_attr_put_u16(msg, TCA_FLOWER_KEY_TCP_FLAGS_MASK,
-				 htons(TCP_FIN | TCP_SYN | TCP_RST));
+		put_be16(msg, TCA_FLOWER_KEY_TCP_SRC, flow->sport);
+		put_be16(msg, TCA_FLOWER_KEY_TCP_DST, flow->dport);
+		put_be16(msg, TCA_FLOWER_KEY_TCP_FLAGS, 0);
+		put_be16(msg, TCA_FLOWER_KEY_TCP_FLAGS_MASK,
+			 htons(TCP_FIN | TCP_SYN | TCP_RST));
 	} else {
-		mnl_attr_put_u16(msg, TCA_FLOWER_KEY_UDP_SRC, flow->sport);
-		mnl_attr_put_u16(msg, TCA_FLOWER_KEY_UDP_DST, flow->dport);
+		put_be16(msg, TCA_FLOWER_KEY_UDP_SRC, flow->sport);
+		put_be16(msg, TCA_FLOWER_KEY_UDP_DST, flow->dport);
 	}
 }
 
