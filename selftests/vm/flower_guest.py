@@ -10,8 +10,10 @@ the backend anew, so it is also what a restarted daemon would do.
 """
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -19,7 +21,7 @@ sys.dont_write_bytecode = True
 sys.path.append(os.environ["KSFT"] + "/drivers/net/netdevsim")
 
 # pylint: disable=wrong-import-position,import-error
-from lib.py import ACK, FIN, RST, SYN, NsimPair, defer, ethtool, wait_for  # noqa: E402
+from lib.py import ACK, FIN, RST, SYN, NsimPair, cmd, defer, ethtool, wait_for  # noqa: E402
 from lib.py import ksft_eq, ksft_exit, ksft_in, ksft_run, ksft_true  # noqa: E402
 
 BUILD = Path(sys.argv[1])
@@ -318,11 +320,106 @@ def rate(pair):
           f"backend / one tc a rule = {one / ours:.0f}")
 
 
+# --- the daemon on it ---
+
+VIP = "192.0.2.100"
+
+
+class Daemon:
+    """waymarkd on the device under test, one UDP vip, the peer as its real."""
+
+    def __init__(self, pair, backend="auto"):
+        self.pair = pair
+        self.dir = Path(tempfile.mkdtemp(prefix="flower-"))
+        defer(shutil.rmtree, self.dir)
+        self.config = self.dir / "waymark.yaml"
+        self.config.write_text(
+            f"interface: {pair.dut.ifname}\ngateway: '{pair.peer.mac}'\n"
+            f"pin: /sys/fs/bpf/flower-{os.getpid()}\ncontrol: {self.dir}/control.sock\n"
+            f"offload: {{ backend: {backend}, promote-after: 8, idle: 60s }}\n"
+            "flow-table: { flows: 10k }\n"
+            f"vips: [{{ address: {VIP}, port: 80, protocol: udp, "
+            f"reals: [{{ address: {pair.peer.addr4} }}] }}]\n", encoding="ascii")
+        self.log = self.dir / "log"
+        self.child = None
+
+    def start(self):
+        with open(self.log, "a", encoding="utf-8") as log:
+            self.child = subprocess.Popen(
+                ["nsenter", f"--net=/var/run/netns/{self.pair.dut.netns}",
+                 BUILD / "waymarkd", "--detach", "-c", self.config], stdout=log, stderr=log)
+        if not wait_for(lambda: self.cli("status").ret == 0, 60):
+            raise AssertionError(f"waymarkd does not answer: {self.log.read_text()}")
+
+    def kill(self):
+        self.child.kill()
+        self.child.wait(30)
+
+    def stop(self):
+        """With program and rules, as it was started with --detach."""
+        if self.child and self.child.returncode is None:
+            self.child.terminate()
+            self.child.wait(30)
+
+    def cli(self, words):
+        return cmd(f"{BUILD}/waymark --socket {self.dir}/control.sock --json {words}", fail=False)
+
+    def ask(self, words):
+        return json.loads(self.cli(words).stdout)
+
+
+def send_to_vip(pair, count, sport=4000):
+    pair.send(("udp", pair.peer.addr4, sport, VIP, 80), b"payload", count=count)
+
+
+def active(daemon):
+    return daemon.ask("status")["offload"]["rules"]
+
+
+def daemon_promotes(pair):
+    """auto takes the NIC; a flow that proved itself gets a rule; its packets are counted; a
+    daemon that was killed finds the rule again; --detach takes it away."""
+    offload(pair)
+    daemon = Daemon(pair)
+    daemon.start()
+    defer(daemon.stop)
+    ksft_eq(daemon.ask("status")["offload"]["backend"], "flower")
+    send_to_vip(pair, 20)
+    ksft_true(wait_for(lambda: active(daemon) == 1, 20), daemon.log.read_text())
+    ksft_eq(len(in_nic(pair)), 1)
+    mark = filters(pair)[0]["options"]["actions"][0]["mark"]
+    send_to_vip(pair, 5)
+    ksft_true(wait_for(lambda: "packets 5" in in_nic(pair)[0]))
+
+    daemon.kill()
+    daemon.start()
+    ksft_eq(active(daemon), 1)
+    ksft_eq([f["options"]["actions"][0]["mark"] for f in filters(pair)], [mark])
+    ksft_in("packets 5", in_nic(pair)[0])
+    daemon.stop()
+    ksft_eq(in_nic(pair), [])
+
+
+def daemon_without_offload(pair):
+    """auto: in software, with the reason in the log. flower: no start."""
+    daemon = Daemon(pair)
+    daemon.start()
+    defer(daemon.stop)
+    ksft_eq(daemon.ask("status")["offload"]["backend"], "none")
+    ksft_in(f"ethtool -K {pair.dut.ifname} hw-tc-offload on", daemon.log.read_text())
+    daemon.stop()
+    daemon = Daemon(pair, "flower")
+    done = pair.dut.run(f"{BUILD}/waymarkd -c {daemon.config}", fail=False, timeout=30)
+    ksft_eq(done.ret, 1)
+    ksft_in("hw-tc-offload on", done.stderr)
+
+
 def main():
     with NsimPair() as pair:
         ksft_run([off_is_said, thousand_rules, found_again, replaced, counters, removed,
                   table_full, refused_in_the_middle, mark_too_wide, foreign_mark, foreign_pref,
-                  qdisc_taken_away, device_reloaded, device_gone, rate], args=(pair,))
+                  qdisc_taken_away, device_reloaded, device_gone, daemon_promotes,
+                  daemon_without_offload, rate], args=(pair,))
     ksft_exit()
 
 
