@@ -6,14 +6,10 @@
  * another kernel may use it for another kfunc.
  */
 #include <bpf/btf.h>
-#include <errno.h>
-#include <libmnl/libmnl.h>
-#include <linux/genetlink.h>
 #include <net/if.h>
-#include <stdlib.h>
-#include <unistd.h>
 
 #include "dp.h"
+#include "genl.h"
 
 #define KFUNC "bpf_xdp_metadata_rx_flow_mark"
 
@@ -34,82 +30,28 @@ static bool kernel_has_kfunc(void)
 	return has;
 }
 
-static struct nlmsghdr *request(char *buf, uint16_t type, uint8_t command, uint8_t version)
+static int read_features(const struct nlmsghdr *msg, void *arg)
 {
-	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
-	struct genlmsghdr *genl;
+	const struct nlattr *attr;
 
-	nlh->nlmsg_type = type;
-	nlh->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
-	nlh->nlmsg_seq = 1;
-	genl = mnl_nlmsg_put_extra_header(nlh, sizeof(*genl));
-	genl->cmd = command;
-	genl->version = version;
-	return nlh;
-}
-
-struct wanted {
-	uint16_t attribute;
-	uint64_t value;
-};
-
-static int on_attribute(const struct nlattr *attr, void *arg)
-{
-	struct wanted *w = arg;
-
-	if (mnl_attr_get_type(attr) != w->attribute)
-		return MNL_CB_OK;
-	if (mnl_attr_get_payload_len(attr) == sizeof(uint16_t))
-		w->value = mnl_attr_get_u16(attr);
-	else if (mnl_attr_get_payload_len(attr) == sizeof(uint64_t))
-		w->value = mnl_attr_get_u64(attr);
+	mnl_attr_for_each(attr, msg, sizeof(struct genlmsghdr))
+		if (mnl_attr_get_type(attr) == NETDEV_DEV_RX_METADATA_FEATURES &&
+		    mnl_attr_get_payload_len(attr) == sizeof(uint64_t))
+			*(uint64_t *)arg = mnl_attr_get_u64(attr);
 	return MNL_CB_OK;
-}
-
-static int on_message(const struct nlmsghdr *nlh, void *arg)
-{
-	return mnl_attr_parse(nlh, sizeof(struct genlmsghdr), on_attribute, arg);
-}
-
-/* Send, and look for one attribute in the answer. 0: not there. */
-static uint64_t ask(struct mnl_socket *nl, const struct nlmsghdr *nlh, uint16_t attribute)
-{
-	struct wanted wanted = { .attribute = attribute };
-	char buf[16384];
-	int len, more = MNL_CB_OK;
-
-	if (mnl_socket_sendto(nl, nlh, nlh->nlmsg_len) < 0)
-		return 0;
-	while (more > MNL_CB_STOP) {
-		len = mnl_socket_recvfrom(nl, buf, sizeof(buf));
-		if (len <= 0)
-			break;
-		more = mnl_cb_run(buf, len, 1, mnl_socket_get_portid(nl), on_message, &wanted);
-	}
-	return more < 0 ? 0 : wanted.value;
 }
 
 static uint64_t metadata_features(int ifindex)
 {
-	struct mnl_socket *nl = mnl_socket_open(NETLINK_GENERIC);
-	struct nlmsghdr *nlh;
 	uint64_t features = 0;
-	char buf[1024];
-	uint16_t family;
+	struct wm_genl *genl;
 
-	if (!nl || mnl_socket_bind(nl, 0, MNL_SOCKET_AUTOPID) < 0)
-		goto out;
-	nlh = request(buf, GENL_ID_CTRL, CTRL_CMD_GETFAMILY, 1);
-	mnl_attr_put_strz(nlh, CTRL_ATTR_FAMILY_NAME, "netdev");
-	family = ask(nl, nlh, CTRL_ATTR_FAMILY_ID);
-	if (!family)
-		goto out;
-	nlh = request(buf, family, NETDEV_DEV_GET, 1);
-	mnl_attr_put_u32(nlh, NETDEV_DEV_IFINDEX, ifindex);
-	features = ask(nl, nlh, NETDEV_DEV_RX_METADATA_FEATURES);
-out:
-	if (nl)
-		mnl_socket_close(nl);
+	if (wm_genl__open(&genl, "netdev", NULL))
+		return 0;
+	mnl_attr_put_u32(wm_genl__request(genl, NETDEV_DEV_GET, 0), NETDEV_DEV_IFINDEX, ifindex);
+	if (wm_genl__ask(genl, read_features, &features, NULL))
+		features = 0;
+	wm_genl__close(genl);
 	return features;
 }
 
