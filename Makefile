@@ -25,9 +25,9 @@ BPF_CFLAGS := -target bpf -mcpu=v3 -O2 -g -std=gnu11 -Wall -Wextra -Wno-unused-p
 
 PACKAGES := libbpf libmnl libsystemd jansson smartcols yaml-0.1
 LIB_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PACKAGES))
-LIBS := $(shell $(PKG_CONFIG) --libs $(PACKAGES))
+LIBS := $(shell $(PKG_CONFIG) --libs $(PACKAGES)) -lpthread
 # What `waymark size` needs, and the daemon does not.
-SIZE_LIBS := $(shell $(PKG_CONFIG) --libs libpcap) -lm -lpthread
+SIZE_LIBS := $(shell $(PKG_CONFIG) --libs libpcap) -lm
 OPT ?= -O2
 # The header ABI is shared with the BPF side: no aliasing surprises on mapped memory.
 USER_CFLAGS := -std=gnu11 -D_GNU_SOURCE $(OPT) -g -fno-strict-aliasing $(WARN) -Iinclude $(LIB_CFLAGS) \

@@ -41,7 +41,7 @@ static struct wm_addr numbered(uint32_t n)
 
 static struct wm_endpoint endpoint(struct wm_addr a, uint32_t weight, uint16_t dest)
 {
-	return (struct wm_endpoint){ wm_endpoint__hash(&a), weight, dest };
+	return (struct wm_endpoint){ .hash = wm_endpoint__hash(&a), .weight = weight, .dest = dest };
 }
 
 /* --- hashes and permutations --- */
@@ -235,6 +235,18 @@ static bool plain_fill(enum wm_hash hash, const struct wm_endpoint *e, size_t n,
 	return true;
 }
 
+static void assert_counted(const struct wm_endpoint *e, size_t n, const uint16_t *slot,
+			   uint32_t slots)
+{
+	static uint32_t count[REALS_MAX + 1];
+
+	memset(count, 0, sizeof(count));
+	for (uint32_t i = 0; i < slots; i++)
+		count[slot[i]]++;
+	for (size_t i = 0; i < n; i++)
+		assert_int_equal(e[i].slots, count[e[i].dest]);
+}
+
 static void assert_same_as_plain(enum wm_hash hash, struct wm_endpoint *e, size_t n, uint32_t slots)
 {
 	uint16_t *ours = calloc(slots, sizeof(*ours)), *plain = calloc(slots, sizeof(*plain));
@@ -242,6 +254,7 @@ static void assert_same_as_plain(enum wm_hash hash, struct wm_endpoint *e, size_
 	assert_int_equal(wm_maglev__fill(hash, e, n, ours, slots), 0);
 	assert_true(plain_fill(hash, e, n, plain, slots)); /* e is sorted now */
 	assert_memory_equal(ours, plain, slots * sizeof(*ours));
+	assert_counted(e, n, ours, slots);
 	free(ours);
 	free(plain);
 }
@@ -316,6 +329,29 @@ static void sum_wraps_as_katrans(void **state)
 	free(plain);
 }
 
+/*
+ * With offset and skip 65536 the sum has passed 2^32 one step early: of slots 0
+ * and 1 it comes to 0, where the permutation has 1. The weights are such that both
+ * are free when the real has its last turn, and the other real gets the one left.
+ */
+static void sum_wraps_before_the_last_step(void **state)
+{
+	struct wm_endpoint e[2] = { { .hash = 497844648, .weight = 43689, .dest = 1 },
+				    endpoint(numbered(3), 2, 2) };
+	uint16_t *slot = calloc(SLOTS, sizeof(*slot));
+	uint32_t offset, skip;
+
+	(void)state;
+	wm_maglev__permutation(e[0].hash, SLOTS, &offset, &skip);
+	assert_int_equal(offset, 65536);
+	assert_int_equal(skip, 65536);
+	assert_same_as_plain(WM_HASH_MAGLEV, e, 2, SLOTS);
+	assert_int_equal(wm_maglev__fill(WM_HASH_MAGLEV, e, 2, slot, SLOTS), 0);
+	assert_int_equal(slot[0], 1);
+	assert_int_equal(slot[1], 2);
+	free(slot);
+}
+
 /* --- edges --- */
 
 static void nobody_with_weight(void **state)
@@ -345,6 +381,8 @@ static void weight_0_counts_for_nothing(void **state)
 		assert_int_equal(wm_maglev__fill(hash, e, 3, with, SLOTS), 0);
 		assert_int_equal(wm_maglev__fill(hash, f, 2, without, SLOTS), 0);
 		assert_memory_equal(with, without, SLOTS * 2);
+		for (int i = 0; i < 3; i++)
+			assert_true(e[i].weight ? e[i].slots > 0 : e[i].slots == 0);
 	}
 	assert_int_equal(wm_maglev__fill(WM_HASH_MAGLEV, e, 1, with, SLOTS), 0);
 	for (uint32_t i = 0; i < SLOTS; i++)
@@ -464,6 +502,7 @@ int main(void)
 		cmocka_unit_test(tiny_rings),
 		cmocka_unit_test(fill_is_the_plain_formula),
 		cmocka_unit_test(sum_wraps_as_katrans),
+		cmocka_unit_test(sum_wraps_before_the_last_step),
 		cmocka_unit_test(nobody_with_weight),
 		cmocka_unit_test(weight_0_counts_for_nothing),
 		cmocka_unit_test(order_does_not_matter),

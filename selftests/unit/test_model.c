@@ -14,6 +14,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -934,6 +935,105 @@ static void vips_by_all_they_are_called(void **state)
 	plane_free(p);
 }
 
+/* --- many rings at once --- */
+
+/* Several vips with the same reals, in other orders, with other weights, and by
+ * the other hash: each ring is what it is when built alone, and is counted. */
+static void rings_of_a_group(void **state)
+{
+	static const char text[] = "interface: eth0\nvips:\n"
+		"- { address: 10.1.0.1, port: 80, reals: [ { address: 10.9.0.1 },"
+		"    { address: 10.9.0.2, weight: 3 }, { address: 10.9.0.3 } ] }\n"
+		"- { address: 10.1.0.1, port: 443, reals: [ { address: 10.9.0.3 },"
+		"    { address: 10.9.0.1 }, { address: 10.9.0.2, weight: 3 } ] }\n"
+		"- { address: 10.1.0.2, port: 80, reals: [ { address: 10.9.0.4, weight: 0 },"
+		"    { address: 10.9.0.2, weight: 3 }, { address: 10.9.0.3 }, { address: 10.9.0.1 } ] }\n"
+		"- { address: 10.1.0.3, port: 80, reals: [ { address: 10.9.0.1 },"
+		"    { address: 10.9.0.2, weight: 2 }, { address: 10.9.0.3 } ] }\n"
+		"- { address: 10.1.0.4, port: 80, hash: maglev-v1, reals: [ { address: 10.9.0.1 },"
+		"    { address: 10.9.0.2, weight: 3 }, { address: 10.9.0.3 } ] }\n"
+		"- { address: 10.1.0.5, port: 80, reals: [ { address: 10.9.0.1 } ] }\n"
+		"- { address: 10.1.0.6, port: 80, reals: [ { address: 10.9.0.1 } ] }\n"
+		"- { address: 10.1.0.7, port: 80, reals: [] }\n"
+		"- { address: 10.1.0.8, port: 80, reals: [] }\n";
+	static const struct wm_model_limits limits = { 8, 16, 16, 32 };
+	uint16_t *alone = malloc(WM_RING_SLOTS * sizeof(*alone));
+	struct wm_model *model = wm_model__new(&limits);
+	struct wm_config *config = parse(text);
+	struct wm_plan *plan;
+	struct wm_err err;
+
+	(void)state;
+	assert_int_equal(wm_plan__make(model, config, &plan, &err), 0);
+	assert_int_equal(plan->n_rings, 9);
+	for (size_t i = 0; i < 9; i++) {
+		const struct wm_model_vip *vip = wm_model__vip(plan->next, i);
+		uint32_t count[256] = {};
+
+		assert_int_equal(plan->rings[i].ring, vip->ring);
+		assert_int_equal(wm_model__ring(plan->next, vip, alone), 0);
+		assert_memory_equal(plan->rings[i].slot, alone, WM_RING_SLOTS * sizeof(*alone));
+		for (uint32_t k = 0; k < WM_RING_SLOTS; k++)
+			count[alone[k]]++;
+		for (size_t k = 0; k < vip->n_dests; k++)
+			assert_int_equal(wm_model__dest(plan->next, vip->dests[k])->slots,
+					 count[vip->dests[k]]);
+	}
+	free(alone);
+	wm_plan__free(plan);
+	wm_model__free(model);
+	wm_config__free(config);
+}
+
+static void assert_same_rings(const struct wm_plan *a, const struct wm_plan *b)
+{
+	assert_int_equal(a->n_rings, b->n_rings);
+	for (size_t i = 0; i < a->n_rings; i++) {
+		assert_int_equal(a->rings[i].ring, b->rings[i].ring);
+		assert_memory_equal(a->rings[i].slot, b->rings[i].slot,
+				    WM_RING_SLOTS * sizeof(uint16_t));
+	}
+}
+
+/* The same plan from one CPU as from all. */
+static void rings_on_one_cpu(void **state)
+{
+	static const struct wm_model_limits limits = { 12, 16, 64, 128 };
+	struct wm_model *model = wm_model__new(&limits);
+	struct wm_plan *many, *one;
+	struct wm_config *config;
+	cpu_set_t all, first;
+	struct wm_err err;
+	char *text;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+
+	(void)state;
+	fputs("interface: eth0\nvips:\n", out);
+	for (int v = 0; v < 40; v++)
+		fprintf(out, "- { address: 10.1.0.%d, port: 80, reals: [ { address: 10.9.%d.1 },"
+			" { address: 10.9.%d.2 }, { address: 10.9.%d.3, weight: %d } ] }\n", v + 1,
+			v % 30, v % 30, v % 30, 1 + v % 5);
+	fclose(out);
+	config = parse(text);
+	assert_int_equal(sched_getaffinity(0, sizeof(all), &all), 0);
+	CPU_ZERO(&first);
+	for (int cpu = 0; !CPU_COUNT(&first); cpu++)
+		if (CPU_ISSET(cpu, &all))
+			CPU_SET(cpu, &first);
+	assert_int_equal(wm_plan__make(model, config, &many, &err), 0);
+	assert_int_equal(sched_setaffinity(0, sizeof(first), &first), 0);
+	assert_int_equal(wm_plan__make(model, config, &one, &err), 0);
+	assert_int_equal(sched_setaffinity(0, sizeof(all), &all), 0);
+	assert_int_equal(many->n_rings, 40);
+	assert_same_rings(many, one);
+	wm_plan__free(many);
+	wm_plan__free(one);
+	wm_model__free(model);
+	wm_config__free(config);
+	free(text);
+}
+
 /* --- size --- */
 
 /* 512 vips with 100 reals each: ids, vips and rings suffice, and the plan comes
@@ -1007,6 +1107,8 @@ int main(void)
 		cmocka_unit_test(dest_entries),
 		cmocka_unit_test(new_source_rewrites_entries),
 		cmocka_unit_test(vips_by_all_they_are_called),
+		cmocka_unit_test(rings_of_a_group),
+		cmocka_unit_test(rings_on_one_cpu),
 		cmocka_unit_test(many_vips_and_reals),
 	};
 

@@ -24,6 +24,7 @@ struct wm_endpoint {
 	uint64_t hash;   /* wm_endpoint__hash() */
 	uint32_t weight; /* 0: gets no slot */
 	uint16_t dest;   /* what is written into its slots, not 0 */
+	uint32_t slots;  /* out: how many it got */
 };
 
 /*

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * What the data plane should hold: vips with numbers and rings, destinations
- * with ids and generations. Pure: no map is touched here.
+ * with ids and generations. Pure: no map is touched here. (Planning builds rings
+ * on several CPUs; whoever calls needs to know nothing of that.)
  *
  * A model is a value. A change is made by planning the next model from the
  * present one and a configuration; the plan says in which order the data plane
@@ -46,6 +47,7 @@ struct wm_model_dest {
 	uint16_t vip;        /* number of its vip */
 	struct wm_addr real;
 	uint32_t weight;
+	uint32_t slots;      /* of its vip's ring */
 };
 
 struct wm_model_vip {

@@ -21,7 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "model_inside.h"
+#include "rings.h"
 
 enum { NUMBERS = 1 << 16, KEPT = 1, TAKEN = 1 };
 
@@ -34,7 +34,6 @@ struct planning {
 	uint8_t *kept;         /* by id: settled, stays or came live */
 	uint8_t *number_taken; /* by vip number */
 	uint8_t *ring_taken;   /* by ring */
-	uint16_t *scratch;     /* a ring */
 	size_t vips_added, vips_removed, reals_added, reals_removed, reweighted, rewritten;
 };
 
@@ -235,46 +234,46 @@ static int free_ring(struct planning *p, const struct vip *vip, uint32_t *ring)
 			   vip->is.name, p->next->limits.rings);
 }
 
-static int move_to_ring(struct planning *p, struct vip *vip)
+/* The ring that was built goes to a free one; that in use stays as it is. */
+static int move_to_ring(struct planning *p, struct wm_ring_job *job)
 {
 	struct wm_plan *plan = p->plan;
-	uint16_t *slot;
+	struct vip *vip = job->vip;
 	int ret;
 
+	vip->ring_hash = job->hash;
 	ret = free_ring(p, vip, &vip->is.ring);
 	if (ret)
 		return ret;
-	slot = malloc(WM_RING_SLOTS * sizeof(*slot));
-	if (!slot)
-		return -ENOMEM;
-	memcpy(slot, p->scratch, WM_RING_SLOTS * sizeof(*slot));
 	p->ring_taken[vip->is.ring] = TAKEN;
-	plan->rings[plan->n_rings++] = (struct wm_plan_ring){ vip->is.ring, slot };
+	plan->rings[plan->n_rings++] = (struct wm_plan_ring){ vip->is.ring, job->slot };
+	job->slot = NULL;
 	return 0;
 }
 
 static int plan_rings(struct planning *p)
 {
+	struct wm_ring_job *jobs = calloc(p->next->n_vips + 1, sizeof(*jobs));
+	size_t n = 0;
+	int ret;
+
+	if (!jobs)
+		return -ENOMEM;
 	for (size_t i = 0; i < p->next->n_vips; i++) {
 		struct vip *vip = &p->next->vip[i];
-		uint64_t hash;
-		int ret;
 
-		if (vip->weighed)
-			continue;
-		ret = wm_model__ring(p->next, &vip->is, p->scratch);
-		if (ret)
-			return ret;
+		if (!vip->weighed)
+			jobs[n++].vip = vip;
 		vip->weighed = true;
-		hash = wm_ring__hash(p->scratch);
-		if (hash == vip->ring_hash)
-			continue;
-		vip->ring_hash = hash;
-		ret = move_to_ring(p, vip);
-		if (ret)
-			return ret;
 	}
-	return 0;
+	ret = wm_rings__build(p->next, jobs, n);
+	for (size_t i = 0; i < n && !ret; i++)
+		if (jobs[i].slot)
+			ret = move_to_ring(p, &jobs[i]);
+	for (size_t i = 0; i < n; i++)
+		free(jobs[i].slot);
+	free(jobs);
+	return ret;
 }
 
 /* --- publish --- */
@@ -366,9 +365,8 @@ static int allocate(struct planning *p)
 	p->kept = calloc(ids, sizeof(*p->kept));
 	p->number_taken = calloc(NUMBERS, sizeof(*p->number_taken));
 	p->ring_taken = calloc(p->now->limits.rings + 1, sizeof(*p->ring_taken));
-	p->scratch = calloc(WM_RING_SLOTS, sizeof(*p->scratch));
 	if (!plan->next || !plan->add || !plan->retire || !plan->rings || !p->kept ||
-	    !p->number_taken || !p->ring_taken || !p->scratch)
+	    !p->number_taken || !p->ring_taken)
 		return -ENOMEM;
 	mark_taken(p);
 	return 0;
@@ -402,7 +400,6 @@ int wm_plan__make(const struct wm_model *now, const struct wm_config *config, st
 	free(p.kept);
 	free(p.number_taken);
 	free(p.ring_taken);
-	free(p.scratch);
 	if (ret) {
 		wm_plan__free(p.plan);
 		p.plan = NULL;

@@ -10,48 +10,6 @@
 
 #include "model_inside.h"
 
-int wm_model__ring(const struct wm_model *model, const struct wm_model_vip *vip, uint16_t *slot)
-{
-	struct wm_endpoint *endpoints = calloc(vip->n_dests + 1, sizeof(*endpoints));
-	int ret;
-
-	if (!endpoints)
-		return -ENOMEM;
-	for (size_t i = 0; i < vip->n_dests; i++) {
-		const struct wm_model_dest *dest = &model->dest[vip->dests[i]].is;
-
-		endpoints[i] = (struct wm_endpoint){
-			.hash = wm_endpoint__hash(&dest->real),
-			.weight = dest->weight,
-			.dest = dest->id,
-		};
-	}
-	ret = wm_maglev__fill(vip->hash, endpoints, vip->n_dests, slot, WM_RING_SLOTS);
-	free(endpoints);
-	return ret;
-}
-
-/*
- * Multiply and fold, four slots at a time. Two different rings share a hash once
- * in 2^64: that risk is taken instead of keeping 128 KiB a vip.
- */
-uint64_t wm_ring__hash(const uint16_t slot[WM_RING_SLOTS])
-{
-	uint64_t h = 0xcbf29ce484222325, word;
-	uint32_t i;
-
-	for (i = 0; i + 4 <= WM_RING_SLOTS; i += 4) {
-		memcpy(&word, &slot[i], sizeof(word));
-		h = (h ^ word) * 0x9e3779b97f4a7c15;
-		h ^= h >> 32;
-	}
-	for (; i < WM_RING_SLOTS; i++) {
-		h = (h ^ slot[i]) * 0x9e3779b97f4a7c15;
-		h ^= h >> 32;
-	}
-	return h ? h : 1;
-}
-
 static uint32_t slot_of(const struct wm_config *config, const struct wm_flow *flow, __be16 vip_port)
 {
 	uint32_t ports = wm_ports(flow->sport, vip_port ? flow->dport : 0);
