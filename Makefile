@@ -23,7 +23,7 @@ TRIPLET := $(shell $(CC) -print-multiarch 2>/dev/null)
 BPF_CFLAGS := -target bpf -mcpu=v3 -O2 -g -std=gnu11 -Wall -Wextra -Wno-unused-parameter $(if $(CI),-Werror) \
 	-Iinclude -Ibpf $(if $(TRIPLET),-idirafter /usr/include/$(TRIPLET))
 
-PACKAGES := libbpf libmnl libsystemd jansson smartcols yaml-0.1
+PACKAGES := libbpf libxdp libmnl libsystemd jansson smartcols yaml-0.1
 LIB_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PACKAGES))
 LIBS := $(shell $(PKG_CONFIG) --libs $(PACKAGES)) -lpthread
 # What `waymark size` needs, and the daemon does not.
@@ -34,19 +34,20 @@ USER_CFLAGS := -std=gnu11 -D_GNU_SOURCE $(OPT) -g -fno-strict-aliasing $(WARN) -
 	-DWM_VERSION='"$(VERSION)"' $(CFLAGS)
 
 # Rooms and what each may include (user/<room>): arrows go one way.
-ROOMS := lib core dataplane offload size daemon cli
+ROOMS := lib core dataplane offload size afxdp daemon cli
 INC_lib := lib
 INC_core := lib core
 INC_dataplane := lib dataplane
 INC_offload := lib offload
 INC_size := lib core offload size
-INC_daemon := lib core dataplane offload daemon
-INC_cli := lib core dataplane size cli
+INC_afxdp := lib afxdp
+INC_daemon := lib core dataplane offload afxdp daemon
+INC_cli := lib core dataplane size afxdp cli
 
 objects = $(patsubst user/%.c,$(BUILD)/user/%.o,$(sort $(wildcard user/$(1)/*.c)))
 archive = $(BUILD)/user/lib$(1).a
-ARCHIVES_daemon := $(foreach r,offload dataplane core lib,$(call archive,$(r)))
-ARCHIVES_cli := $(foreach r,dataplane size offload core lib,$(call archive,$(r)))
+ARCHIVES_daemon := $(foreach r,offload dataplane afxdp core lib,$(call archive,$(r)))
+ARCHIVES_cli := $(foreach r,dataplane size offload afxdp core lib,$(call archive,$(r)))
 
 BPF_OBJECTS := $(patsubst bpf/%.bpf.c,$(BUILD)/%.bpf.o,$(wildcard bpf/*.bpf.c))
 PROGRAMS := $(BUILD)/waymarkd $(BUILD)/waymark
@@ -99,7 +100,7 @@ $(TESTS): $(BUILD)/selftests/%: selftests/%.c $(TEST_LIB) $(call archive,size) $
 	@mkdir -p $(@D)
 	$(call say,TEST) $(CC) $(USER_CFLAGS) -Wno-missing-prototypes -DWM_BUILD='"$(abspath $(BUILD))"' \
 		-DWM_SELFTESTS='"$(abspath selftests)"' \
-		$(foreach r,lib core dataplane offload size,-Iuser/$(r)) -Iselftests/lib -MMD -MP -MF $@.d \
+		$(foreach r,lib core dataplane offload size afxdp,-Iuser/$(r)) -Iselftests/lib -MMD -MP -MF $@.d \
 		-o $@ $< $(TEST_LIB) $(call archive,size) $(ARCHIVES_daemon) -lcmocka $(LIBS) $(SIZE_LIBS)
 
 # Benchmarks: the real program inside a driver's loop.

@@ -871,7 +871,7 @@ def test_examples_are_valid_command_lines(table, config, tmp_path):
         text = waymark("help", *command["name"].split()).out
         example = text.partition("Example:\n")[2].strip()
         words = re.search(r"waymark ((?:(?!waymark )[^|&])*?)(?: \||$)", example).group(1).split()
-        if command["name"].startswith(("decap", "softnic")):
+        if command["name"].startswith(("decap", "softnic", "xsk")):
             words.append("--help")  # but not as root: they would do it
         words = [str(config) if word.endswith(".yaml") else word for word in words]
         result = waymark(*words, socket_path=tmp_path / "nobody.sock")

@@ -7,6 +7,7 @@
 #include "help.h"
 #include "size.h"
 #include "views.h"
+#include "xsk.h"
 
 const char cli_name[] = "waymark";
 const char cli_summary[] = "ask and steer the waymark load balancer";
@@ -21,6 +22,27 @@ const char cli_summary[] = "ask and steer the waymark load balancer";
 #define CONFIG_OPTION \
 	{ .name = "config", .letter = 'c', .value = "FILE", .kind = KIND_FILE, \
 	  .help = "answer from this configuration alone: no daemon, no root" }
+
+#define XSK_OPTIONS \
+	{ .name = "port", .letter = 'p', .value = "N", .kind = KIND_COUNT, \
+	  .help = "packets for this TCP or UDP port" }, \
+	{ .name = "protocol", .value = "PROTO", .kind = KIND_PROTOCOL, \
+	  .help = "only tcp or only udp" }, \
+	{ .name = "all", .letter = 'a', \
+	  .help = "every packet of the device, whatever it is: nothing else gets any" }, \
+	{ .name = "count", .letter = 'n', .value = "N", .kind = KIND_COUNT, \
+	  .help = "end after so many packets, or a burst of 64 more" }, \
+	{ .name = "seconds", .value = "S", .kind = KIND_SECONDS, \
+	  .help = "end after so long (default: with Ctrl-C)" }, \
+	{ .name = "ring", .value = "N", .kind = KIND_COUNT, \
+	  .help = "entries of a socket's RX ring, 64 to 32768 (default 2048); memory for twice " \
+		  "as many frames of 2 KiB" }, \
+	{ .name = "mode", .value = "MODE", .kind = KIND_CHOICE, .choices = "auto native generic", \
+	  .help = "how the program is attached: auto (default) is native where the driver can" }, \
+	{ .name = "bind", .value = "HOW", .kind = KIND_CHOICE, .choices = "auto copy zerocopy", \
+	  .help = "whether packets are copied: auto (default) is zerocopy where the driver can" }, \
+	{ .name = "sockets", .value = "HOW", .kind = KIND_CHOICE, .choices = "auto queue one", \
+	  .help = "a socket for every queue, or one for all where the kernel can (auto)" }
 
 const struct option_desc global_options[] = {
 	{ .name = "json", .letter = 'j', .help = "print the answer as JSON; keys are stable" },
@@ -255,6 +277,39 @@ const struct command commands[] = {
 		.example = "waymark softnic wire client0",
 		.view = &view_softnic,
 		.run = device__softnic_wire,
+	},
+	{
+		.name = "xsk dump",
+		.arguments = { { "DEV", KIND_DEVICE, false, NULL } },
+		.options = { XSK_OPTIONS },
+		.help = "take packets of a device through AF_XDP and show them",
+		.text = "Puts a program on the device that hands packets to sockets on every "
+			"receive queue, as root. These packets reach nobody else. With --json "
+			"each packet is one line.",
+		.example = "waymark xsk dump eth0 --port 53 --count 10",
+		.view = &view_xsk_dump,
+		.run = xsk__dump,
+	},
+	{
+		.name = "xsk count",
+		.arguments = { { "DEV", KIND_DEVICE, false, NULL } },
+		.options = { XSK_OPTIONS },
+		.help = "take packets of a device through AF_XDP and count them by queue",
+		.text = "As xsk dump, but shows at its end what each socket received, and what "
+			"the kernel dropped and why.",
+		.example = "waymark xsk count eth0 --port 53 --seconds 10",
+		.view = &view_xsk,
+		.run = xsk__count,
+	},
+	{
+		.name = "xsk echo",
+		.arguments = { { "DEV", KIND_DEVICE, false, NULL } },
+		.options = { XSK_OPTIONS },
+		.help = "send UDP packets of a device back where they came from",
+		.text = "As xsk count; UDP packets go back with addresses and ports exchanged.",
+		.example = "waymark xsk echo eth0 --protocol udp --port 7",
+		.view = &view_xsk,
+		.run = xsk__echo,
 	},
 	{
 		.name = "size",

@@ -402,6 +402,60 @@ static const struct column size_columns[] = {
 
 const struct view view_size = { .keys = size_keys, .list = "sizes", .columns = size_columns };
 
+static const struct column xsk_dump_columns[] = {
+	{ "socket", "SOCKET", FORMAT_NUMBER,
+	  "the socket that it came to: the receive queue, but with one socket for all" },
+	{ "bytes", "BYTES", FORMAT_COUNT, "length of the frame" },
+	{ "parts", "PARTS", FORMAT_NUMBER, "pieces that it lies in" },
+	{ "mark", "MARK", FORMAT_MARK, "the mark in front of it, or null" },
+	{ "hash", "HASH", FORMAT_MARK,
+	  "the same number for all packets of a flow; null where the packet has no ports" },
+	{ "protocol", "PROTOCOL", FORMAT_TEXT, "tcp, udp, or null: neither, or a fragment" },
+	{ "source", "SOURCE", FORMAT_TEXT, "address and port that it came from" },
+	{ "destination", "DESTINATION", FORMAT_TEXT, "address and port that it is for" },
+	END
+};
+
+const struct view view_xsk_dump = {
+	.keys = xsk_dump_columns, .columns = xsk_dump_columns, .made = true,
+};
+
+static const struct column xsk_keys[] = {
+	{ "device", NULL, FORMAT_TEXT, "the device" },
+	{ "mode", NULL, FORMAT_TEXT, "how the program was attached: native or generic" },
+	{ "one_socket", NULL, FORMAT_TEXT, "one socket served all queues (XDP_ANY_QUEUE)" },
+	{ "seconds", NULL, FORMAT_DURATION, "how long it ran" },
+	{ "program.taken", NULL, FORMAT_COUNT, "packets that the program handed to a socket" },
+	{ "program.no_socket", NULL, FORMAT_COUNT,
+	  "packets left to the stack: no socket on their queue" },
+	{ "program.passed", NULL, FORMAT_COUNT, "packets left to the stack: not asked for" },
+	END
+};
+
+static const struct column xsk_columns[] = {
+	{ "socket", "SOCKET", FORMAT_NUMBER,
+	  "number of the socket: of its receive queue, but with one socket for all" },
+	{ "packets", "PACKETS", FORMAT_COUNT, "packets received" },
+	{ "bytes", "BYTES", FORMAT_BYTES, "their bytes" },
+	{ "parts", NULL, FORMAT_COUNT, "pieces that they lay in" },
+	{ "marked", "MARKED", FORMAT_COUNT, "packets that carried a mark" },
+	{ "sent", "SENT", FORMAT_COUNT, "packets sent back" },
+	{ "tx_full", NULL, FORMAT_COUNT, "packets not sent back: the TX ring was full" },
+	{ "wakeups_rx", NULL, FORMAT_COUNT, "system calls that woke the receiving side up" },
+	{ "wakeups_tx", NULL, FORMAT_COUNT, "system calls that woke the sending side up" },
+	{ "given_up", NULL, FORMAT_COUNT, "times that a ring did not empty within bounds" },
+	{ "stall_kicks", "STALLS", FORMAT_COUNT, "stalls that only the watchdog ended" },
+	{ "rx_dropped", "DROPPED", FORMAT_COUNT, "packets dropped by the kernel: too long, say" },
+	{ "rx_ring_full", "FULL", FORMAT_COUNT, "packets dropped: the RX ring was full" },
+	{ "rx_fill_empty", "UNFILLED", FORMAT_COUNT, "times that the fill ring was empty" },
+	{ "rx_invalid", NULL, FORMAT_COUNT, "fill ring entries that were out of the memory" },
+	{ "tx_invalid", NULL, FORMAT_COUNT, "TX ring entries that were out of the memory" },
+	{ "tx_ring_empty", NULL, FORMAT_COUNT, "times that the TX ring was empty" },
+	END
+};
+
+const struct view view_xsk = { .keys = xsk_keys, .list = "sockets", .columns = xsk_columns };
+
 static const struct column help_keys[] = {
 	{ "commands", NULL, FORMAT_TEXT,
 	  "name, help, arguments, options, requests and keys of each" },

@@ -23,3 +23,4 @@ _Static_assert(sizeof(struct wm_object) == 16, "the assembler below writes two 6
 EMBED(waymark);
 EMBED(softnic);
 EMBED(decap);
+EMBED(xsk);

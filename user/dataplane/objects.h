@@ -11,6 +11,6 @@ struct wm_object {
 	size_t len;
 };
 
-extern const struct wm_object wm_object_waymark, wm_object_softnic, wm_object_decap;
+extern const struct wm_object wm_object_waymark, wm_object_softnic, wm_object_decap, wm_object_xsk;
 
 #endif

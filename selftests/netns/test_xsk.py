@@ -1,0 +1,266 @@
+# SPDX-License-Identifier: GPL-2.0
+"""waymark xsk: AF_XDP sockets on every queue of a veth device, in copy mode.
+
+    sender            receiver
+    +------+          +------+     eth0 has 4 queues on both sides; a packet's
+    | eth0 |----------| eth0 |     queue here is the one that it was sent by
+    +------+          +------+
+
+Only the receiver runs what is tested; the sender uses ordinary sockets.
+"""
+import json
+import os
+import signal
+import socket
+import struct
+
+import pytest
+from netns import NAME, Namespace, wait_for
+from waymark import BUILD
+
+QUEUES = 4
+PORT = 7777
+BURST = 64
+
+
+class Pair:
+    """The two namespaces, as far as a Topology is asked for."""
+
+    def __init__(self, topology):
+        self.dir = topology.dir
+        self.sender, self.receiver = (
+            Namespace(NAME.format(pid=os.getpid(), number=topology.number, role=role), role, self)
+            for role in ("sender", "receiver"))
+        topology.spaces += [self.sender, self.receiver]
+        queues = f"numtxqueues {QUEUES} numrxqueues {QUEUES}"
+        self.sender.ip(f"link add eth0 {queues} mtu 3600 type veth peer name eth0 {queues} mtu 3600 "
+                       f"address 02:00:00:00:00:02 netns {self.receiver.name}")
+        for space, host in ((self.sender, 1), (self.receiver, 2)):
+            space.ip("link set eth0 up")
+            space.run(f"ethtool -L eth0 rx {QUEUES} tx {QUEUES}")
+            space.ip(f"address add 10.9.0.{host}/24 dev eth0")
+            space.ip(f"address add fd09::{host}/64 dev eth0")
+        self.sender.run("ethtool -K eth0 tx off")
+        for address in ("10.9.0.2", "fd09::2"):
+            self.sender.ip(f"neigh replace {address} lladdr 02:00:00:00:00:02 dev eth0")
+
+    def socket(self, family=socket.AF_INET):
+        with self.sender.entered():
+            made = socket.socket(family, socket.SOCK_DGRAM)
+        made.settimeout(5)
+        return made
+
+    def start(self, what, *options):
+        """The tool; returns when its program is attached."""
+        tool = self.receiver.start([BUILD / "waymark", "--json", "xsk", what, "eth0", *options])
+        wait_for(lambda: "prog/xdp" in self.receiver.ip("link show eth0").stdout or not tool.running(),
+                 "the program")
+        return tool
+
+    def finish(self, tool):
+        """Ends it as Ctrl-C would; its report."""
+        before = tool.output()
+        tool.signal(signal.SIGINT)
+        assert tool.wait() == 0, tool.output()
+        return json.loads(tool.output()[len(before):])
+
+
+@pytest.fixture
+def pair(topology):
+    return Pair(topology)
+
+
+def total(report, key):
+    return sum(row[key] for row in report["sockets"])
+
+
+def healthy(report):
+    """Nothing was lost, and no wake-up was missed."""
+    keys = ("rx_dropped", "rx_ring_full", "rx_fill_empty", "rx_invalid", "tx_invalid", "tx_full",
+            "given_up", "stall_kicks")
+    return {key: total(report, key) for key in keys if total(report, key)}
+
+
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])
+def test_echo_on_every_queue_loses_nothing_and_keeps_order(pair, family):
+    where = ("10.9.0.2" if family == socket.AF_INET else "fd09::2", PORT)
+    tool = pair.start("echo", "--port", PORT, "--sockets", "queue")
+    flows = [pair.socket(family) for _ in range(32)]
+    rounds = 40
+    for number in range(rounds):
+        for i, flow in enumerate(flows):
+            flow.sendto(struct.pack("!II", i, number) + b"x" * (number * 7 % 1000), where)
+    for i, flow in enumerate(flows):
+        answers = [flow.recv(4096) for _ in range(rounds)]
+        assert [struct.unpack("!II", a[:8]) for a in answers] == [(i, n) for n in range(rounds)]
+        assert [len(a) for a in answers] == [8 + n * 7 % 1000 for n in range(rounds)]
+    report = pair.finish(tool)
+    assert len(report["sockets"]) == QUEUES and not report["one_socket"]
+    assert total(report, "packets") == total(report, "sent") == 32 * rounds
+    # 32 flows: that one queue of 4 has none is less likely than 1 in 2000.
+    assert all(row["packets"] for row in report["sockets"])
+    assert not healthy(report)
+    assert report["program"]["taken"] == 32 * rounds
+
+
+def test_a_packet_of_two_parts(pair):
+    tool = pair.start("echo", "--port", PORT)
+    flow = pair.socket()
+    payload = os.urandom(3400)
+    for _ in range(20):
+        flow.sendto(payload, ("10.9.0.2", PORT))
+        assert flow.recv(65536) == payload
+    report = pair.finish(tool)
+    assert total(report, "packets") == total(report, "sent") == 20
+    assert total(report, "parts") == 40
+    assert not healthy(report)
+
+
+def test_a_burst_larger_than_a_kick_takes_is_sent_at_once(pair):
+    # One system call sends 32; the watchdog must not be what sends the rest.
+    tool = pair.start("echo", "--port", PORT)
+    flow = pair.socket()
+    flow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
+    for number in range(1000):
+        flow.sendto(struct.pack("!I", number), ("10.9.0.2", PORT))
+    assert [struct.unpack("!I", flow.recv(64))[0] for _ in range(1000)] == list(range(1000))
+    assert not healthy(pair.finish(tool))
+
+
+def test_dump_shows_what_came(pair):
+    tool = pair.start("dump", "--port", PORT, "--protocol", "udp", "--count", 30)
+    flows = [pair.socket() for _ in range(3)]
+    for flow in flows:
+        for _ in range(10):
+            flow.sendto(b"x" * 100, ("10.9.0.2", PORT))
+    assert tool.wait() == 0
+    rows = [json.loads(line) for line in tool.output().splitlines()]
+    assert len(rows) == 30
+    sources = {f"10.9.0.1:{flow.getsockname()[1]}" for flow in flows}
+    assert {row["source"] for row in rows} == sources
+    for row in rows:
+        assert row["destination"] == f"10.9.0.2:{PORT}" and row["protocol"] == "udp"
+        assert row["bytes"] == 142 and row["parts"] == 1 and row["mark"] is None
+    hashes = {(row["source"], row["hash"]) for row in rows}
+    assert len(hashes) == 3 and None not in {h for _, h in hashes}
+    assert len({h for _, h in hashes}) == 3
+
+
+def test_other_packets_reach_the_stack(pair):
+    tool = pair.start("count", "--port", PORT, "--protocol", "udp")
+    with pair.receiver.entered():
+        other = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        taken = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    other.bind(("10.9.0.2", PORT + 1))
+    taken.bind(("10.9.0.2", PORT))
+    taken.settimeout(0)
+    other.settimeout(5)
+    flow = pair.socket()
+    flow.sendto(b"for a socket of AF_XDP", ("10.9.0.2", PORT))
+    flow.sendto(b"for the stack", ("10.9.0.2", PORT + 1))
+    assert other.recv(100) == b"for the stack"
+    with pytest.raises(BlockingIOError):
+        taken.recv(100)
+    report = pair.finish(tool)
+    assert total(report, "packets") == 1 and report["program"]["passed"] >= 1
+
+
+def test_a_ring_that_is_too_small_is_said(pair):
+    # The tool is stopped: more comes than the ring and the frames hold.
+    tool = pair.start("count", "--port", PORT, "--ring", 64, "--sockets", "queue")
+    flow = pair.socket()
+    tool.signal(signal.SIGSTOP)
+    for _ in range(1000):
+        flow.sendto(b"x", ("10.9.0.2", PORT))
+    tool.signal(signal.SIGCONT)
+    report = pair.finish(tool)
+    assert total(report, "packets") + total(report, "rx_ring_full") == 1000
+    assert total(report, "packets") >= 64 and total(report, "rx_ring_full") > 0
+    assert report["program"]["taken"] == 1000
+
+
+def test_the_program_goes_with_the_tool(pair):
+    tool = pair.start("count", "--all")
+    tool.kill()
+    wait_for(lambda: "prog/xdp" not in pair.receiver.ip("link show eth0").stdout, "no program")
+
+
+def test_sockets_can_be_had_again_at_once(pair):
+    for _ in range(5):
+        assert pair.finish(pair.start("count", "--port", PORT))["sockets"]
+
+
+# --- what can go wrong is said ---
+
+
+def refused(pair, *arguments, user=None):
+    command = [BUILD / "waymark", "xsk", "count", *arguments]
+    if user:
+        command = ["setpriv", f"--reuid={user}", "--clear-groups", "--inh-caps=-all", *command]
+    done = pair.receiver.run(command, check=False)
+    assert done.returncode
+    return done.returncode, done.stderr
+
+
+def test_no_such_device(pair):
+    code, text = refused(pair, "nosuch0", "--port", "1")
+    assert code == 1 and "nosuch0: No such device" in text
+
+
+def test_packets_must_be_chosen(pair):
+    code, text = refused(pair, "eth0")
+    assert code == 2 and "--port N, or --all" in text
+    code, text = refused(pair, "eth0", "--all", "--port", "7")
+    assert code == 2
+
+
+def test_not_root(pair):
+    code, text = refused(pair, "eth0", "--port", "1", user=65534)
+    assert code == 1 and "root" in text
+
+
+def test_queue_is_taken(pair):
+    tool = pair.start("count", "--port", PORT)
+    code, text = refused(pair, "eth0", "--port", "1")
+    assert code == 1 and "queue 0 of eth0 is taken by another AF_XDP socket" in text
+    assert not healthy(pair.finish(tool))
+
+
+def test_another_program_is_there(pair):
+    for space in (pair.sender, pair.receiver):
+        space.ip("link set eth0 mtu 1500")
+    pair.receiver.run([BUILD / "waymark", "softnic", "wire", "eth0"])
+    code, text = refused(pair, "eth0", "--port", "1")
+    assert code == 1 and "eth0 has an XDP program already" in text
+
+
+def test_driver_without_xdp(pair):
+    code, text = refused(pair, "lo", "--port", "1", "--mode", "native")
+    assert code == 1 and "the driver of lo has no XDP" in text and "--mode generic" in text
+
+
+def test_driver_without_zerocopy(pair):
+    code, text = refused(pair, "eth0", "--port", "1", "--bind", "zerocopy")
+    assert code == 1 and "without copies" in text
+
+
+def test_generic_mode_works_where_native_does_not(pair):
+    with pair.receiver.entered():
+        flow = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    tool = pair.receiver.start([BUILD / "waymark", "--json", "xsk", "dump", "lo", "--port", PORT,
+                                "--count", 1, "--mode", "generic"])
+    wait_for(lambda: "xdpgeneric" in pair.receiver.ip("link show lo").stdout, "the program")
+    flow.sendto(b"x", ("127.0.0.1", PORT))
+    assert tool.wait() == 0
+    assert json.loads(tool.output())["destination"] == f"127.0.0.1:{PORT}"
+
+
+def test_one_socket_where_the_kernel_cannot(pair):
+    probe = pair.receiver.run([BUILD / "waymark", "--json", "xsk", "count", "eth0", "--port", "1",
+                               "--sockets", "one", "--seconds", "0.1"], check=False)
+    if probe.returncode == 0:
+        assert json.loads(probe.stdout)["one_socket"] is True
+        pytest.skip("this kernel has XDP_ANY_QUEUE")
+    assert "XDP_ANY_QUEUE" in probe.stderr
+
+

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What the files of this room share. Not for other rooms. */
+#ifndef WM_AFXDP_INSIDE_H
+#define WM_AFXDP_INSIDE_H
+
+#include <linux/if_xdp.h>
+#include <net/if.h>
+#include <poll.h>
+#include <waymark/xsk.h>
+#include <xdp/xsk.h>
+
+#include "afxdp.h"
+#include "kick.h"
+
+/* Younger than some headers. */
+#ifndef XDP_USE_SG
+#define XDP_USE_SG (1 << 4)
+#endif
+#ifndef XDP_PKT_CONTD
+#define XDP_PKT_CONTD (1 << 0)
+#endif
+/* kernel-patches/: "xsk: let a socket receive from all queues" */
+#ifndef XDP_ANY_QUEUE
+#define XDP_ANY_QUEUE (1 << 5)
+#endif
+
+/* A mapping of an adopted socket's ring; libxdp keeps those that it made. */
+struct wm_xsk_mapping {
+	void *memory;
+	size_t length;
+};
+
+struct wm_xsk_queue {
+	int fd;
+	uint32_t queue;           /* of the device */
+	struct xsk_socket *socket; /* NULL: adopted */
+	struct xsk_ring_cons rx, comp;
+	struct xsk_ring_prod tx, fill;
+	struct wm_xsk_mapping mapping[4];
+	struct wm_kick kick;      /* of `tx` */
+	uint32_t in_burst;        /* RX entries that are out in a burst */
+	struct wm_xsk_stats stats;
+};
+
+struct wm_xsk {
+	char device[IF_NAMESIZE];
+	uint32_t n, queues;       /* sockets; queues of the device */
+	uint32_t ring, fill;      /* entries; `fill` is also the frames of a socket */
+	bool any, sg;
+	int memfd;
+	uint8_t *area;
+	size_t length;
+	struct xsk_umem *umem;    /* NULL: adopted */
+	struct pollfd *poll;
+	struct wm_xsk_queue queue[];
+};
+
+/* memory.c: room for n sockets with rings of these sizes. memfd -1: new memory. */
+int wm_xsk_new(struct wm_xsk **xsk, const char *device, uint32_t n, uint32_t ring, int memfd,
+	       struct wm_err *err);
+/* After the sockets are there: rings are filled, kicks know their rings. */
+void wm_xsk_ready(struct wm_xsk *xsk);
+
+#endif
