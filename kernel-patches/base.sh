@@ -41,15 +41,15 @@ find_base()
 	tarball=/usr/src/$package.tar.xz
 	[ -n "$version" ] && [ -e "$tarball" ] && return
 
+	mkdir -p "$cache/deb"
 	version=$(find "$cache/deb" -maxdepth 1 -name "$package-*.tar.xz" \
-		  -printf '%f\n' 2>/dev/null | sort -V | tail -n 1)
+		  -printf '%f\n' | sort -V | tail -n 1)
 	version=${version#"$package-"}
 	version=${version%.tar.xz}
 	tarball=$cache/deb/$package-$version.tar.xz
 	[ -n "$version" ] && return
 
 	say "fetching $package"
-	mkdir -p "$cache/deb"
 	rm -f "$cache/deb/${package}"_*.deb
 	(
 		cd "$cache/deb" || exit
