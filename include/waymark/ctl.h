@@ -6,7 +6,8 @@
  * object a line, at most WM_CTL_REQUEST_MAX bytes with the newline; the server
  * answers each with one line, in order:
  *
- *   {"command": "where", "protocol": "tcp", "source": "10.0.0.3:4711", "destination": "10.200.1.1:80"}
+ *   {"command": "where", "protocol": "tcp", "source": "10.0.0.3:4711",
+ *    "destination": "10.200.1.1:80"}                            (all on one line)
  *   {"ok": true, "data": {...}}
  *   {"ok": false, "error": "what is wrong", "errno": 22}
  *
@@ -21,8 +22,9 @@
  * times are seconds (numbers) and end in _s.
  *
  * status   -> version, pid, uptime_s, config (path), interfaces [text], mode
- *             ("native"|"generic"), lane ("meta"|"kfunc"), adopted (bool), prog_id, abi, vips, reals,
- *             dests, dests_max, retiring, flows_max, packets, bytes, marked,
+ *             ("native"|"generic"), lane ("meta"|"kfunc"), adopted (bool), prog_id,
+ *             abi, vips, reals, dests, dests_max, retiring, flows_max, packets,
+ *             bytes, marked,
  *             offload {backend, rules, rules_max, mark_bits, backing_off},
  *             reloads, last_reload {ok, text, age_s} (absent before the first)
  * vip      -> [ {name, address, port (0 every), protocol, number, hash, offload,
@@ -65,6 +67,7 @@ enum {
 	WM_EXIT_FAILED = 1,
 	WM_EXIT_USAGE = 2,
 	WM_EXIT_NO_DAEMON = 3,
+	WM_EXIT_UNSUPPORTED = 4, /* by the kernel or a driver */
 };
 
 #endif

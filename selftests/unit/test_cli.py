@@ -696,7 +696,7 @@ def test_usage_errors(ask, args, said):
     "decap attach {dev}", "decap attach {dev} --mode xdp", "decap attach {dev} --mode tc",
     "decap detach {dev}", "decap stats {dev}", "softnic wire {dev}",
     "softnic attach {dev} --to {dev} --mac 02:00:00:00:00:01 --pin {dir}",
-    "softnic detach {dev} --pin {dir}",
+    "softnic detach {dev} --pin {dir}", "queue list {dev}", "queue monitor {dev}",
 ])
 def test_a_device_that_is_not_there(command, tmp_path):
     """Whatever the errno, it is no missing daemon. (What these commands do with a
@@ -871,7 +871,7 @@ def test_examples_are_valid_command_lines(table, config, tmp_path):
         text = waymark("help", *command["name"].split()).out
         example = text.partition("Example:\n")[2].strip()
         words = re.search(r"waymark ((?:(?!waymark )[^|&])*?)(?: \||$)", example).group(1).split()
-        if command["name"].startswith(("decap", "softnic", "xsk")):
+        if command["name"].startswith(("decap", "softnic", "xsk", "queue")):
             words.append("--help")  # but not as root: they would do it
         words = [str(config) if word.endswith(".yaml") else word for word in words]
         result = waymark(*words, socket_path=tmp_path / "nobody.sock")
@@ -900,7 +900,8 @@ def test_manual_promises_every_key(table, manual):
 
 def test_manual_names_exit_codes_and_files(table, manual):
     codes = re.findall(r"^\.It (\d)$", manual.partition(".Sh EXIT STATUS")[2], re.M)
-    assert codes == [str(entry["code"]) for entry in table["exit_codes"]] == ["0", "1", "2", "3"]
+    assert codes == [str(entry["code"]) for entry in table["exit_codes"]] == [
+        "0", "1", "2", "3", "4"]
     assert ".It Ev WAYMARK_SOCKET" in manual and ".It Pa /run/waymark/control.sock" in manual
 
 

@@ -18,6 +18,7 @@
 #include <waymark/ctl.h>
 
 #include "addr.h"
+#include "queueset.h"
 #include "units.h"
 
 enum {
@@ -256,6 +257,13 @@ static bool is_device(const char *text)
 	return strcmp(text, ".") && strcmp(text, "..");
 }
 
+static bool are_queues(const char *text)
+{
+	struct wm_queueset set = {};
+
+	return !wm_queueset__parse(&set, text);
+}
+
 static bool is_choice(const char *choices, const char *text)
 {
 	size_t len;
@@ -300,6 +308,8 @@ const char *args__objection(enum kind kind, const char *choices, const char *tex
 		return is_seconds(text) ? NULL : "seconds, 0.01 to 1000000";
 	case KIND_DEVICE:
 		return is_device(text) ? NULL : "a network device's name";
+	case KIND_QUEUES:
+		return are_queues(text) ? NULL : "numbers of queues below 1024, as 2 or 0-3,6";
 	case KIND_MAC:
 		return wm_mac__parse(text, mac) ? "a MAC address, as 02:00:00:00:00:01" : NULL;
 	case KIND_CHOICE:

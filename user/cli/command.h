@@ -32,6 +32,7 @@ enum kind {
 	KIND_FILE,
 	KIND_DIRECTORY,
 	KIND_DEVICE,
+	KIND_QUEUES, /* numbers of queues: "2", "0-3,6" */
 	KIND_MAC,
 	KIND_CHOICE, /* one of `choices` */
 	KIND_COLUMNS,

@@ -5,6 +5,7 @@
 #include "device.h"
 #include "fetch.h"
 #include "help.h"
+#include "queues.h"
 #include "size.h"
 #include "views.h"
 #include "xsk.h"
@@ -310,6 +311,72 @@ const struct command commands[] = {
 		.example = "waymark xsk echo eth0 --protocol udp --port 7",
 		.view = &view_xsk,
 		.run = xsk__echo,
+	},
+	{
+		.name = "queue list",
+		.arguments = { { "DEV", KIND_DEVICE, true, NULL } },
+		.help = "the queues of a device, or of all, as the kernel has them",
+		.text = "Asks this machine's kernel, no daemon, and needs no root. A kernel tells "
+			"state and programs only if it can change them: see queue stop.",
+		.example = "waymark queue list eth0",
+		.view = &view_queue,
+		.run = queue__list,
+	},
+	{
+		.name = "queue stop",
+		.arguments = {
+			{ "DEV", KIND_DEVICE, false, NULL },
+			{ "QUEUES", KIND_QUEUES, false, NULL },
+		},
+		.help = "stop receive queues of a device, one by one; the others go on",
+		.text = "A stopped queue's memory is given back, and packets that the NIC still "
+			"steers to it are dropped and counted by the device. QUEUES are numbers: "
+			"2, 0-3, or 0-3,6. Needs root, a kernel that has the command (waymark's "
+			"kernel-patches/ add it) and a driver that can; where one of them cannot, "
+			"that is said and the exit code is 4. At the first queue that is refused "
+			"the command ends; those before it stay changed.",
+		.example = "waymark queue stop eth0 2",
+		.view = &view_queue,
+		.run = queue__stop,
+	},
+	{
+		.name = "queue start",
+		.arguments = {
+			{ "DEV", KIND_DEVICE, false, NULL },
+			{ "QUEUES", KIND_QUEUES, false, NULL },
+		},
+		.help = "start receive queues that were stopped",
+		.text = "As queue stop. Starting one that runs is refused by the kernel.",
+		.example = "waymark queue start eth0 2",
+		.view = &view_queue,
+		.run = queue__start,
+	},
+	{
+		.name = "queue restart",
+		.arguments = {
+			{ "DEV", KIND_DEVICE, false, NULL },
+			{ "QUEUES", KIND_QUEUES, false, NULL },
+		},
+		.help = "stop and start receive queues without a reset of the device",
+		.text = "As queue stop. The queue gets fresh memory and rings; packets that "
+			"arrive in between are lost, other queues do not notice.",
+		.example = "waymark queue restart eth0 2",
+		.view = &view_queue,
+		.run = queue__restart,
+	},
+	{
+		.name = "queue monitor",
+		.arguments = { { "DEV", KIND_DEVICE, true, NULL } },
+		.options = {
+			{ .name = "count", .letter = 'n', .value = "N", .kind = KIND_COUNT,
+			  .help = "stop after so many changes" },
+		},
+		.help = "say when a queue is stopped, started or gets a program",
+		.text = "Until interrupted; with --json each change is one line. Exit code 4: this "
+			"kernel does not tell.",
+		.example = "waymark queue monitor eth0 --json",
+		.view = &view_queue_change,
+		.run = queue__monitor,
 	},
 	{
 		.name = "size",

@@ -16,6 +16,7 @@ const struct exit_code exit_codes[] = {
 	{ WM_EXIT_FAILED, "it failed: the daemon refused, or its answer makes no sense" },
 	{ WM_EXIT_USAGE, "the command line is wrong" },
 	{ WM_EXIT_NO_DAEMON, "no daemon: not running, or it gave no answer" },
+	{ WM_EXIT_UNSUPPORTED, "this kernel, or the device's driver, cannot do it" },
 };
 const size_t n_exit_codes = sizeof(exit_codes) / sizeof(*exit_codes);
 

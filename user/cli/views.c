@@ -365,6 +365,33 @@ static const struct view_line softnic_lines[] = {
 
 const struct view view_softnic = { .keys = softnic_keys, .lines = softnic_lines };
 
+#define QUEUE_COLUMNS \
+	{ "device", "DEVICE", FORMAT_TEXT, "the device" }, \
+	{ "type", "TYPE", FORMAT_TEXT, "rx or tx" }, \
+	{ "queue", "QUEUE", FORMAT_NUMBER, "number of the queue" }, \
+	{ "state", "STATE", FORMAT_TEXT, "running or stopped; null: this kernel does not tell" }, \
+	{ "xdp_prog_id", "PROGRAM", FORMAT_NUMBER, \
+	  "number of the queue's own XDP program; null: the device's, if it has one" }, \
+	{ "memory", "MEMORY", FORMAT_TEXT, \
+	  "whose memory its packets go to: af_xdp, dmabuf or io_uring; null: the driver's, or " \
+	  "the kernel does not tell" }, \
+	{ "napi_id", "NAPI", FORMAT_NUMBER, "number of the NAPI instance that polls it" }
+
+static const struct column queue_columns[] = { QUEUE_COLUMNS, END };
+
+const struct view view_queue = {
+	.list = "", .columns = queue_columns,
+	.empty = "no queues: the kernel lists those of devices that are up",
+};
+
+static const struct view_line queue_change_lines[] = {
+	{ "!xdp_prog_id", NULL, "{device} {type} {queue}: {state}" },
+	{ "xdp_prog_id", NULL, "{device} {type} {queue}: {state}, program {xdp_prog_id}" },
+	LINES_END
+};
+
+const struct view view_queue_change = { .keys = queue_columns, .lines = queue_change_lines };
+
 static const struct column size_keys[] = {
 	{ "traffic", NULL, FORMAT_TEXT, "what was played, in words" },
 	{ "flows", NULL, FORMAT_COUNT, "flows at a time (model), or in all (capture)" },

@@ -269,7 +269,7 @@ struct question {
 	int (*each)(const struct nlmsghdr *msg, void *arg);
 	void *arg;
 	char *words;
-	bool done, broken;
+	bool dump, done, broken;
 	int result;
 };
 
@@ -295,8 +295,9 @@ static void take_parts(struct question *q, const struct nlmsghdr *msg, int len)
 		if (msg->nlmsg_type >= NLMSG_MIN_TYPE && !q->broken && q->each &&
 		    q->each(msg, q->arg) < 0)
 			q->broken = true;
-		/* An answer of one message has no end of its own. */
-		q->done = !(msg->nlmsg_flags & NLM_F_MULTI);
+		/* An answer of one message has no end of its own. A list has, also
+		 * where (generic netlink) its parts do not say that they are parts. */
+		q->done = !q->dump && !(msg->nlmsg_flags & NLM_F_MULTI);
 	}
 }
 
@@ -304,11 +305,13 @@ int wm_nl__ask(struct wm_nl *nl, int (*each)(const struct nlmsghdr *msg, void *a
 	       char *words)
 {
 	struct question q = { .seq = nl->seq, .each = each, .arg = arg, .words = words };
+	const struct nlmsghdr *asked = (const struct nlmsghdr *)nl->out;
 	ssize_t got;
 	int ret;
 
 	if (words)
 		words[0] = '\0';
+	q.dump = (asked->nlmsg_flags & NLM_F_DUMP) == NLM_F_DUMP;
 	ret = send_all(nl);
 	while (!ret && !q.done) {
 		got = receive(nl);
