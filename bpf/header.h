@@ -33,13 +33,26 @@ static __always_inline bool encap_inner_v4(__u8 encap)
 	return encap == WM_ENCAP_4IN4 || encap == WM_ENCAP_4IN6;
 }
 
-/* The frame goes back where it came from: its old destination is the source. */
-static __always_inline void write_ethernet(struct ethhdr *eth, const __u8 dmac[6],
-					   const __u8 smac[6], __be16 proto)
+/* A MAC address as two words: for the compiler its bytes have no alignment, and
+ * it would move them one by one. */
+struct mac {
+	__u32 head;
+	__u16 tail;
+};
+
+static __always_inline struct mac mac_at(const void *addr)
 {
-	__builtin_memcpy(eth->h_dest, dmac, ETH_ALEN);
-	__builtin_memcpy(eth->h_source, smac, ETH_ALEN);
-	eth->h_proto = proto;
+	return (struct mac){ *(const __u32 *)addr, *(const __u16 *)(addr + 4) };
+}
+
+/* The frame goes back where it came from: its old destination is the source. */
+static __always_inline void write_ethernet(void *eth, struct mac dst, struct mac src, __be16 proto)
+{
+	*(__u32 *)eth = dst.head;
+	*(__u16 *)(eth + 4) = dst.tail;
+	*(__u32 *)(eth + 6) = src.head;
+	*(__u16 *)(eth + 10) = src.tail;
+	*(__be16 *)(eth + 12) = proto;
 }
 
 static __always_inline __u16 csum_fold(__u32 sum)
@@ -59,8 +72,8 @@ static __always_inline void write_v4(struct iphdr *ip, const struct wm_dest *des
 	*(__u16 *)ip = IPV4_PLAIN | (__u16)in->tos << 8;
 	ip->tot_len = len;
 	*(__u32 *)&ip->id = 0; /* and no fragment */
-	ip->ttl = OUTER_TTL;
-	ip->protocol = dest->encap == WM_ENCAP_4IN4 ? IPPROTO_IPIP : IPPROTO_IPV6;
+	*(__u16 *)&ip->ttl = OUTER_TTL |
+			     (dest->encap == WM_ENCAP_4IN4 ? IPPROTO_IPIP : IPPROTO_IPV6) << 8;
 	ip->check = csum_fold(dest->csum4 + ((__u32)in->tos << 8) + len + ((__u32)src >> 16));
 	ip->saddr = src;
 	ip->daddr = dest->real[0];
@@ -91,11 +104,11 @@ static __always_inline int push_header(struct xdp_md *ctx, const struct wm_dest 
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	bool v4 = encap_outer_v4(dest->encap);
 	int grow = v4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr);
-	__u8 smac[ETH_ALEN];
+	struct mac smac;
 
 	if (data + ETH_HLEN > end || (v4 && in->len > 0xffff - sizeof(struct iphdr)))
 		return WM_C_DROP_TOO_LONG;
-	__builtin_memcpy(smac, data, ETH_ALEN);
+	smac = mac_at(data);
 	if (bpf_xdp_adjust_head(ctx, -grow))
 		return WM_C_DROP_TOO_LONG;
 	data = (void *)(long)ctx->data;
@@ -103,12 +116,12 @@ static __always_inline int push_header(struct xdp_md *ctx, const struct wm_dest 
 	if (v4) {
 		if (data + ETH_HLEN + sizeof(struct iphdr) > end)
 			return WM_C_DROP_TOO_LONG;
-		write_ethernet(data, dest->dmac, smac, bpf_htons(ETH_P_IP));
+		write_ethernet(data, mac_at(dest->dmac), smac, bpf_htons(ETH_P_IP));
 		write_v4(data + ETH_HLEN, dest, in);
 	} else {
 		if (data + ETH_HLEN + sizeof(struct ipv6hdr) > end)
 			return WM_C_DROP_TOO_LONG;
-		write_ethernet(data, dest->dmac, smac, bpf_htons(ETH_P_IPV6));
+		write_ethernet(data, mac_at(dest->dmac), smac, bpf_htons(ETH_P_IPV6));
 		write_v6(data + ETH_HLEN, dest, in);
 	}
 	return GO_ON;

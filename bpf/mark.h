@@ -121,7 +121,6 @@ static __always_inline int mark_reason(const struct wm_dest *dest)
 static __always_inline int mark_send(struct xdp_md *ctx, __u32 mark, __u32 *id, struct inner *in)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
-	struct ethhdr *eth = data;
 	struct wm_dest *dest;
 	int reason;
 
@@ -129,11 +128,11 @@ static __always_inline int mark_send(struct xdp_md *ctx, __u32 mark, __u32 *id, 
 	dest = bpf_map_lookup_elem(&wm_dests, id);
 	if (!dest || dest->mark != mark)
 		return mark_reason(dest);
-	if ((void *)(eth + 1) > end)
+	if (data + ETH_HLEN > end)
 		return WM_C_MARK_MISMATCH;
-	if (encap_inner_v4(dest->encap) && eth->h_proto == bpf_htons(ETH_P_IP))
+	if (encap_inner_v4(dest->encap) && ethernet_proto(data) == bpf_htons(ETH_P_IP))
 		reason = match_v4(dest, data, end, in);
-	else if (!encap_inner_v4(dest->encap) && eth->h_proto == bpf_htons(ETH_P_IPV6))
+	else if (!encap_inner_v4(dest->encap) && ethernet_proto(data) == bpf_htons(ETH_P_IPV6))
 		reason = match_v6(dest, data, end, in);
 	else
 		reason = WM_C_MARK_MISMATCH;

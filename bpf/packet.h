@@ -16,6 +16,7 @@
 #include <linux/tcp.h>
 #include <linux/udp.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 #include <waymark/hash.h>
@@ -59,6 +60,13 @@ static __always_inline __u64 hide(__u64 x)
 static __always_inline __s64 frame_length(void *data, void *end)
 {
 	return hide(end - data);
+}
+
+/* Of an Ethernet header that is known to be there. By itself the compiler would
+ * read two bytes: struct ethhdr is packed. */
+static __always_inline __be16 ethernet_proto(const void *eth)
+{
+	return *(const __be16 *)(eth + offsetof(struct ethhdr, h_proto));
 }
 
 static __always_inline __be16 packet_sport(const struct packet *p)

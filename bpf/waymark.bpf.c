@@ -39,15 +39,14 @@ struct way {
 static __always_inline int parse(struct way *w, struct packet *p)
 {
 	void *data = (void *)(long)w->ctx->data, *end = (void *)(long)w->ctx->data_end;
-	struct ethhdr *eth = data;
 
-	if ((void *)(eth + 1) > end)
+	if (data + ETH_HLEN > end)
 		return WM_C_PASS_SHORT;
-	if (eth->h_proto == bpf_htons(ETH_P_IP)) {
+	if (ethernet_proto(data) == bpf_htons(ETH_P_IP)) {
 		p->family = WM_IPV4;
 		return parse_v4(p, data, end);
 	}
-	if (eth->h_proto == bpf_htons(ETH_P_IPV6)) {
+	if (ethernet_proto(data) == bpf_htons(ETH_P_IPV6)) {
 		p->family = WM_IPV6;
 		return parse_v6(p, data, end);
 	}
