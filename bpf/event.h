@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Events to the daemon. A lost one only means that a flow is promoted later:
- * the flow table names a proven flow again every tick. The budget bounds what a
- * flood of new flows can cost; it is for promotions alone.
+ * Events to the daemon, through one ring buffer. A lost one only means that a
+ * flow is promoted later: the flow table names a proven flow again every tick.
+ * The budget bounds what a flood of new flows can cost; it is for promotions
+ * alone.
+ *
+ * A wakeup costs some 12 us, so nobody is woken before the ring is half full;
+ * the daemon looks in on a timer.
  */
 #ifndef WM_BPF_EVENT_H
 #define WM_BPF_EVENT_H
@@ -38,7 +42,13 @@ static __always_inline void event_flow(struct wm_flow *flow, const struct packet
 	flow->family = p->family;
 }
 
-static __always_inline void event_raise(struct xdp_md *ctx, struct wm_cpu_stats *stats, __u32 type,
+static __always_inline __u64 event_wakeup(void)
+{
+	return bpf_ringbuf_query(&wm_events, BPF_RB_AVAIL_DATA) >= wm_params.events_wakeup ?
+		       BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
+}
+
+static __always_inline void event_raise(struct wm_cpu_stats *stats, __u32 type,
 					const struct packet *p, __u64 hash, __u32 mark, __u64 tick)
 {
 	struct wm_event event = { .type = type, .mark = mark, .hash = hash };
@@ -50,7 +60,7 @@ static __always_inline void event_raise(struct xdp_md *ctx, struct wm_cpu_stats 
 		return;
 	}
 	event_flow(&event.flow, p);
-	if (bpf_perf_event_output(ctx, &wm_events, BPF_F_CURRENT_CPU, &event, sizeof(event)))
+	if (bpf_ringbuf_output(&wm_events, &event, sizeof(event), event_wakeup()))
 		count(stats, WM_C_EVENT_LOST);
 	else
 		count(stats, type == WM_EVENT_PROMOTE ? WM_C_EVENT_PROMOTE : WM_C_EVENT_CLOSE);

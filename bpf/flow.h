@@ -258,7 +258,7 @@ static __always_inline bool flow_proven(__u64 entry, __u32 threshold)
 
 /* A packet of a known flow goes by: count it, age it, and tell the daemon what
  * it has to know. Writes only if something changed. */
-static __always_inline void flow_hit(struct xdp_md *ctx, struct flow *f, const struct packet *p,
+static __always_inline void flow_hit(struct flow *f, const struct packet *p,
 				     const struct wm_vip *vip, __u32 mark,
 				     struct wm_cpu_stats *stats)
 {
@@ -280,7 +280,7 @@ static __always_inline void flow_hit(struct xdp_md *ctx, struct flow *f, const s
 	if (new_tick || next != state)
 		flow_write(f, wm_flow_entry(f->hash, entry_dest(f->entry), f->tick, next));
 	if (event)
-		event_raise(ctx, stats, event, p, f->hash, mark, f->tick);
+		event_raise(stats, event, p, f->hash, mark, f->tick);
 }
 
 #endif

@@ -3,7 +3,7 @@
  * All maps and global data, in one place. Sizes here are those of `ip link set
  * xdp`; a daemon that loads the object sets its own and says so in wm_params.
  *
- * All but the event array are memory that user space maps too: look-ups are
+ * All are memory that user space maps too: look-ups are
  * inlined, and counters are read without a system call.
  */
 #ifndef WM_BPF_MAPS_H
@@ -29,9 +29,8 @@ WM_SHARED_ARRAY(wm_flows, struct wm_flow_bucket, 1 << WM_FLOW_BITS_DEFAULT);
 WM_SHARED_ARRAY(wm_dest_stats, struct wm_dest_stats, WM_CPUS_DEFAULT << WM_DEST_BITS_DEFAULT);
 
 struct {
-	__uint(type, BPF_MAP_TYPE_PERF_EVENT_ARRAY);
-	__uint(key_size, sizeof(__u32));
-	__uint(value_size, sizeof(__u32));
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, WM_EVENTS_BYTES_DEFAULT);
 } wm_events SEC(".maps");
 
 /* Counters of the CPUs: global data, so that there is no look-up that could
@@ -47,6 +46,7 @@ const volatile struct wm_params wm_params SEC(WM_MAP_PARAMS) = {
 	.vip_bits = WM_VIP_BITS_DEFAULT,
 	.rings = WM_RINGS_DEFAULT,
 	.cpus = WM_CPUS_DEFAULT,
+	.events_wakeup = WM_EVENTS_BYTES_DEFAULT / 2,
 };
 
 /* The seeds below are known to everybody: a daemon replaces them before it

@@ -77,8 +77,7 @@ static __always_inline int choose_syn(struct way *w, struct flow *f, const struc
 		struct wm_dest *old = flow_dest(f->entry, vip);
 
 		if (old) {
-			event_raise(w->ctx, w->stats, WM_EVENT_CLOSE, p, f->hash, old->mark,
-				    f->tick);
+			event_raise(w->stats, WM_EVENT_CLOSE, p, f->hash, old->mark, f->tick);
 			w->dest = entry_dest(f->entry);
 			*dest = old;
 		}
@@ -119,7 +118,7 @@ static __always_inline int choose(struct way *w, struct flow *f, const struct pa
 	*dest = known(w, f, p, vip);
 	if (*dest) {
 		w->dest = entry_dest(f->entry);
-		flow_hit(w->ctx, f, p, vip, (*dest)->mark, w->stats);
+		flow_hit(f, p, vip, (*dest)->mark, w->stats);
 		return WM_C_TX_HIT;
 	}
 	*dest = pick(w, p, vip);

@@ -24,7 +24,7 @@
 
 /* Raised by every change of a layout below: a daemon adopts a running program
  * only if the versions are the same. */
-#define WM_ABI_VERSION 1
+#define WM_ABI_VERSION 2
 #define WM_ABI_MAGIC 0x796d6177 /* "waym" */
 
 /* Names of the program and of the maps, as the kernel shows them. A daemon that
@@ -81,7 +81,7 @@ struct wm_params {
 	__u32 vip_bits;  /* wm_vips: two halves of 1 << vip_bits buckets */
 	__u32 rings;     /* wm_rings: entries */
 	__u32 cpus;      /* wm_dest_stats: cpus << dest_bits entries */
-	__u32 pad;
+	__u32 events_wakeup; /* bytes in wm_events at which its reader is woken */
 };
 
 enum wm_ctl_flags {

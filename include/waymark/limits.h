@@ -55,6 +55,12 @@ enum {
 	 * those of CPU 0. */
 	WM_CPUS_MAX = 1024,
 
+	/* Bytes of the event ring: some 4000 events a CPU, that is what a CPU may
+	 * name between two looks of the daemon and much more. A power of 2. */
+	WM_EVENTS_BYTES_A_CPU = 256 * 1024,
+	WM_EVENTS_BYTES_DEFAULT = 16 * WM_EVENTS_BYTES_A_CPU,
+	WM_EVENTS_BYTES_MAX = 64 * 1024 * 1024,
+
 	/* The flow table counts a flow's packets up to here, no further: the
 	 * entry has 8 bits and the top values are states. */
 	WM_PROMOTE_AFTER_MAX = 200,

@@ -6,7 +6,6 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
-#include <linux/perf_event.h>
 #include <netinet/in.h>
 #include <sched.h>
 #include <stdio.h>
@@ -222,32 +221,13 @@ static void loading(void)
 
 /* --- events --- */
 
-enum { EVENTS = 400000, EVENT_PAGES = 16384 };
+enum { EVENTS = 400000 };
 
-static enum bpf_perf_event_ret on_record(void *arg, int cpu, struct perf_event_header *header)
+static void on_event(void *arg, const struct wm_event *event)
 {
 	uint64_t *read = arg;
 
-	(void)cpu;
-	*read += header->type == PERF_RECORD_SAMPLE;
-	return LIBBPF_PERF_EVENT_CONT;
-}
-
-/* All events of a run fit into the buffer: what is timed is the packet's side. */
-static struct perf_buffer *big_buffer(struct wm_dp *dp, uint64_t *read)
-{
-	struct perf_event_attr attr = {
-		.type = PERF_TYPE_SOFTWARE, .size = sizeof(attr), .sample_period = 1,
-		.config = PERF_COUNT_SW_BPF_OUTPUT, .sample_type = PERF_SAMPLE_RAW,
-		.watermark = 1, .wakeup_watermark = EVENT_PAGES * 2048,
-	};
-	int fd = wm_dp__map_fd(dp, WM_MAP_EVENTS);
-	struct perf_buffer *pb = perf_buffer__new_raw(fd, EVENT_PAGES, &attr, on_record, read, NULL);
-
-	close(fd);
-	if (!pb)
-		die("perf buffer", errno);
-	return pb;
+	*read += event->type == WM_EVENT_PROMOTE;
 }
 
 static void events(void)
@@ -267,9 +247,15 @@ static void events(void)
 	report_figure("event", with - without, "ns", "in the packet's path: the difference");
 }
 
-void *bench_event_buffer(struct wm_dp *dp, uint64_t *read)
+void bench_events_open(struct wm_dp *dp, uint64_t *read)
 {
-	return big_buffer(dp, read);
+	const struct wm_dp_event_hooks hooks = { on_event, read };
+	struct wm_err err = {};
+
+	if (wm_dp__events_open(dp, &hooks, &err)) {
+		fprintf(stderr, "bench: %s\n", err.text);
+		exit(1);
+	}
 }
 
 /* --- rules --- */

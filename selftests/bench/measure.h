@@ -35,7 +35,7 @@ uint64_t now_ns(void);
 /* Events: packets.c runs the packets, control.c reads. */
 struct wm_dp;
 double bench_events(int threshold, uint64_t *read);
-void *bench_event_buffer(struct wm_dp *dp, uint64_t *read);
+void bench_events_open(struct wm_dp *dp, uint64_t *read);
 void bench_open_wire(struct wm_dp **dp);
 
 /* The rooms of figures. */

@@ -7,6 +7,7 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <setjmp.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -632,7 +633,7 @@ static void the_event_budget_holds_back_promotions_only(void **state)
 	assert_int_equal(events(), 1);
 }
 
-static void an_event_nobody_reads_costs_no_packet(void **state)
+static void an_event_waits_for_its_reader(void **state)
 {
 	struct packet_spec spec = { THREE, .flags = ACK };
 
@@ -642,7 +643,57 @@ static void an_event_nobody_reads_costs_no_packet(void **state)
 		send_three(&spec);
 	prog_expect_counters(dp, NULL, "");
 	send_three(&spec);
-	prog_expect_counters(dp, (int[]){ WM_C_TX_HIT, WM_C_EVENT_LOST, -1 }, "no reader");
+	prog_expect_counters(dp, (int[]){ WM_C_TX_HIT, WM_C_EVENT_PROMOTE, -1 }, "no reader");
+	listen_to_events();
+	assert_int_equal(events(), 1);
+	assert_int_equal(events(), 0);
+}
+
+/* Flows that raise one event each, from source port `first` on. */
+static void raise_events(int first, int n)
+{
+	for (int i = 0; i < n; i++) {
+		struct packet_spec spec = { THREE, .flags = ACK };
+
+		spec.sport = first + i;
+		send_three(&spec);
+		send_three(&spec);
+	}
+}
+
+static bool readable(int fd, int ms)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+
+	return poll(&p, 1, ms) == 1;
+}
+
+static void a_full_event_ring_wakes_then_loses_and_costs_no_packet(void **state)
+{
+	const struct wm_dp_options options = { .dest_bits = BITS, .flow_bits = 6, .cpus = 1 };
+	const int fit = WM_EVENTS_BYTES_A_CPU / (sizeof(struct wm_event) + 8) - 1;
+	struct packet_spec spec = { THREE, .flags = ACK };
+	struct wm_err err = {};
+
+	need_root();
+	teardown(state);
+	assert_int_equal(wm_dp__open(&dp, &options, &err), 0);
+	put_dests();
+	publish();
+	wm_dp__ctl(dp)->promote_after = 2;
+	wm_dp__ctl(dp)->event_budget = 2 * fit;
+	listen_to_events();
+	raise_events(1000, fit / 2);
+	assert_false(readable(wm_dp__events_fd(dp), 0));
+	raise_events(1000 + fit / 2, fit - fit / 2);
+	assert_true(readable(wm_dp__events_fd(dp), 10000));
+	spec.sport = 999;
+	send_three(&spec);
+	prog_expect_counters(dp, NULL, "");
+	send_three(&spec);
+	prog_expect_counters(dp, (int[]){ WM_C_TX_HIT, WM_C_EVENT_LOST, -1 }, "ring full");
+	assert_int_equal(wm_dp__events_consume(dp), fit);
+	assert_int_equal(events(), 0);
 }
 
 static void the_end_of_a_proven_flow_is_named_once(void **state)
@@ -1073,7 +1124,8 @@ int main(void)
 		TEST(ipv6_events_carry_whole_addresses),
 		TEST(no_events_without_a_threshold),
 		TEST(the_event_budget_holds_back_promotions_only),
-		TEST(an_event_nobody_reads_costs_no_packet),
+		TEST(an_event_waits_for_its_reader),
+		TEST(a_full_event_ring_wakes_then_loses_and_costs_no_packet),
 		TEST(the_end_of_a_proven_flow_is_named_once),
 		TEST(the_end_of_a_short_flow_is_not_named),
 		TEST(a_syn_over_a_proven_flow_keeps_its_real),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Events wait in perf buffers. Their descriptor wakes us when one is half full;
+ * Events wait in a ring buffer. Its descriptor wakes us when it is half full;
  * what is less than that is looked for on a timer, often while events come and
  * seldom while there are none: an idle daemon costs next to nothing.
  */
@@ -52,14 +52,6 @@ static void on_event(void *arg, const struct wm_event *event)
 	}
 }
 
-/* A lost event only means that a flow is promoted later. */
-static void on_lost(void *arg, uint64_t count)
-{
-	struct wm_daemon *d = arg;
-
-	d->events.lost += count;
-}
-
 static void consume(void *arg)
 {
 	struct wm_daemon *d = arg;
@@ -83,7 +75,7 @@ static int on_readable(sd_event_source *source, int fd, uint32_t revents, void *
 
 int wm_events__start(struct wm_daemon *d, struct wm_err *err)
 {
-	const struct wm_dp_event_hooks hooks = { on_event, on_lost, d };
+	const struct wm_dp_event_hooks hooks = { on_event, d };
 	int ret;
 
 	ret = wm_dp__events_open(d->dp, &hooks, err);

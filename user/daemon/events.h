@@ -13,7 +13,7 @@ struct wm_daemon;
 struct wm_events {
 	struct wm_timer timer;
 	sd_event_source *io;
-	uint64_t read, lost; /* since the start */
+	uint64_t read;    /* since the start */
 	uint64_t last_ns;    /* when one came */
 };
 

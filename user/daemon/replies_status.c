@@ -164,7 +164,7 @@ WM_REPLY(stats)
 	for (int i = 0; i < WM_COUNTERS_USED; i++)
 		wm_put__count(counters, wm_counter_names[i], counter[i]);
 	wm_put__count(events, "read", daemon->events.read);
-	wm_put__count(events, "lost", daemon->events.lost);
+	wm_put__count(events, "lost", counter[WM_C_EVENT_LOST]);
 	json_object_set_new(o, "counters", counters);
 	wm_put__count(o, "bytes", bytes);
 	json_object_set_new(o, "offload", offload_stats(daemon->nic.rules));

@@ -126,13 +126,13 @@ uint32_t wm_dp__tick_ns(struct wm_dp *dp, uint64_t *ns);
 /* --- events --- */
 
 /*
- * Events wait in per-CPU perf buffers. `fd` becomes readable when a buffer has
- * filled to its watermark; between these, call consume on a timer. `lost`
- * counts events that a buffer had no room for.
+ * Events wait in a ring buffer. `fd` becomes readable when it is half full;
+ * between these, call consume on a timer. One reader at a time. Events that found
+ * no room are counted by the program (WM_C_EVENT_LOST). consume returns how many
+ * events it handed to the hook.
  */
 struct wm_dp_event_hooks {
 	void (*event)(void *arg, const struct wm_event *event);
-	void (*lost)(void *arg, uint64_t count);
 	void *arg;
 };
 int wm_dp__events_open(struct wm_dp *dp, const struct wm_dp_event_hooks *hooks, struct wm_err *err);

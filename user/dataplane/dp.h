@@ -44,7 +44,7 @@ struct wm_dp {
 	struct wm_dp_port *ports;
 	size_t n_ports;
 	char *pin;
-	struct perf_buffer *events;
+	struct ring_buffer *events;
 	struct wm_dp_event_hooks hooks;
 	int clock_fd; /* a program that returns jiffies */
 	uint64_t clock_read_ns; /* when it was asked last */

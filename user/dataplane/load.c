@@ -36,6 +36,15 @@ static uint32_t bounded(uint32_t value, uint32_t otherwise, uint32_t low, uint32
 	return value > high ? high : value;
 }
 
+static uint32_t events_bytes(uint32_t cpus)
+{
+	uint32_t bytes = WM_EVENTS_BYTES_A_CPU;
+
+	while (bytes < WM_EVENTS_BYTES_MAX && bytes / WM_EVENTS_BYTES_A_CPU < cpus)
+		bytes *= 2;
+	return bytes;
+}
+
 static void decide_sizes(struct wm_params *p, const struct wm_dp_options *o)
 {
 	p->dest_bits = bounded(o->dest_bits, WM_DEST_BITS_DEFAULT, WM_DEST_BITS_MIN,
@@ -45,6 +54,7 @@ static void decide_sizes(struct wm_params *p, const struct wm_dp_options *o)
 	p->vip_bits = bounded(o->vip_bits, WM_VIP_BITS_DEFAULT, WM_VIP_BITS_MIN, WM_VIP_BITS_MAX);
 	p->rings = bounded(o->rings, WM_RINGS_DEFAULT, 2, WM_RINGS_MAX);
 	p->cpus = bounded(o->cpus, libbpf_num_possible_cpus(), 1, WM_CPUS_MAX);
+	p->events_wakeup = events_bytes(p->cpus) / 2;
 }
 
 bool wm_dp_sizes_suit(const struct wm_params *is, const struct wm_dp_options *options)
@@ -72,6 +82,7 @@ static int set_sizes(struct bpf_object *obj, const struct wm_params *p)
 	rc = rc ?: set_size(obj, DP_RINGS, p->rings);
 	rc = rc ?: set_size(obj, DP_DESTS, 1ull << p->dest_bits);
 	rc = rc ?: set_size(obj, DP_FLOWS, 1ull << p->flow_bits);
+	rc = rc ?: set_size(obj, DP_EVENTS, events_bytes(p->cpus));
 	return rc ?: set_size(obj, DP_DEST_STATS, (uint64_t)p->cpus << p->dest_bits);
 }
 

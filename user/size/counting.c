@@ -70,10 +70,16 @@ static __always_inline __u64 bpf_jiffies64(void)
 	return here->now / WM_COUNTING_JIFFY_NS;
 }
 
-static __always_inline long bpf_perf_event_output(struct xdp_md *ctx, const char *map, __u64 flags,
-						  const struct wm_event *event, __u64 size)
+static __always_inline __u64 bpf_ringbuf_query(const char *map, __u64 flags)
 {
-	(void)ctx;
+	(void)map;
+	(void)flags;
+	return 0;
+}
+
+static __always_inline long bpf_ringbuf_output(const char *map, const struct wm_event *event,
+					       __u64 size, __u64 flags)
+{
 	(void)map;
 	(void)flags;
 	(void)size;
@@ -170,7 +176,7 @@ enum wm_counter wm_counting__packet(struct wm_counting *c, const struct wm_flow 
 		return WM_C_TX_SYN;
 	}
 	if (f.entry && !expired(&f, &p)) {
-		flow_hit(NULL, &f, &p, &c->vip, c->dest.mark, &c->stats);
+		flow_hit(&f, &p, &c->vip, c->dest.mark, &c->stats);
 		c->done = entry_state(f.entry) + 1 >= c->ctl.promote_after;
 		return WM_C_TX_HIT;
 	}
