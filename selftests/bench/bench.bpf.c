@@ -4,7 +4,7 @@
  * writes the next flow's source into the packet, in an order that touches every
  * flow before one comes again, puts the mark in front, runs the balancer, and
  * takes the outer header off again. `loop`, `grow` and `header` are the same
- * turn with less and less of the balancer in it.
+ * turn with less and less of the balancer in it; `line` is the floor of a table.
  */
 #include "../../bpf/waymark.bpf.c"
 
@@ -82,6 +82,38 @@ static __always_inline int grow_only(struct xdp_md *ctx, bool write)
 	return XDP_TX;
 }
 
+/* The floor of every table that keeps one cache line a flow: hash the packet,
+ * read the line, from it to a destination, and a header. Nothing is compared. */
+static __always_inline int line_and_header(struct xdp_md *ctx)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	struct wm_flow_bucket *bucket;
+	struct packet p = {};
+	struct wm_dest *dest;
+	__u64 hash;
+	__u32 id;
+
+	if (data + ETH_HLEN > end || parse_v4(&p, data, end) != GO_ON)
+		return XDP_ABORTED;
+	hash = wm_flow_hash_v4(p.src[0], p.dst[0], p.ports, p.proto, wm_ctl.flow_seed);
+	bucket = bucket_at(wm_flow_bucket_of(hash, wm_params.flow_bits));
+	if (!bucket)
+		return XDP_ABORTED;
+	id = entry_dest(bucket->way[hash & (WM_FLOW_WAYS - 1)]);
+	dest = bpf_map_lookup_elem(&wm_dests, &id);
+	if (!dest)
+		return XDP_ABORTED;
+	id = dest->real[0]; /* needed by the header: the packet waits for the line */
+	if (grow_only(ctx, true) != XDP_TX)
+		return XDP_ABORTED;
+	data = (void *)(long)ctx->data;
+	end = (void *)(long)ctx->data_end;
+	if (data + ETH_HLEN + sizeof(struct iphdr) > end)
+		return XDP_ABORTED;
+	((struct iphdr *)(data + ETH_HLEN))->daddr = id;
+	return XDP_TX;
+}
+
 static __always_inline int one(struct turn *t, __u32 mark, enum bench_case what)
 {
 	switch (what) {
@@ -95,6 +127,8 @@ static __always_inline int one(struct turn *t, __u32 mark, enum bench_case what)
 		if (put_mark(t->ctx, mark + 1) || mark_from_meta(t->ctx) != mark + 1)
 			return XDP_ABORTED;
 		return grow_only(t->ctx, true);
+	case BENCH_LINE:
+		return line_and_header(t->ctx);
 	case BENCH_MARK_ARG:
 		return walk(t->ctx, mark);
 	default:
@@ -154,6 +188,7 @@ BENCH(loop, BENCH_LOOP)
 BENCH(grow, BENCH_GROW)
 BENCH(header, BENCH_HEADER)
 BENCH(meta, BENCH_META)
+BENCH(line, BENCH_LINE)
 BENCH(waymark, BENCH_WAYMARK)
 BENCH(mark_arg, BENCH_MARK_ARG)
 

@@ -10,6 +10,7 @@ enum bench_case {
 	BENCH_GROW,      /* and grow the head by an outer header, and shrink it */
 	BENCH_HEADER,    /* and write an Ethernet and an IPv4 header there */
 	BENCH_META,      /* grow, and put a mark in front before and drop it */
+	BENCH_LINE,      /* header, and one line of the flow table read for it */
 	BENCH_WAYMARK,   /* the program, as the NIC's packets reach it */
 	BENCH_MARK_ARG,  /* the same body, the mark handed in (the kfunc lane's shape) */
 };
