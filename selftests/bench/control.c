@@ -32,7 +32,8 @@ static void make_endpoints(struct wm_endpoint *endpoints, int n)
 		struct wm_addr real = { .family = WM_IPV4 };
 
 		real.word[0] = htonl(10 << 24 | (i + 1));
-		endpoints[i] = (struct wm_endpoint){ wm_endpoint__hash(&real), 100, i + 1 };
+		endpoints[i] = (struct wm_endpoint){ .hash = wm_endpoint__hash(&real),
+						     .weight = 100, .dest = i + 1 };
 	}
 }
 
