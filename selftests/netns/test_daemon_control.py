@@ -759,6 +759,38 @@ def test_interface_that_vanishes_ends_the_daemon_with_a_reason(running):
     assert not running.socket.exists()
 
 
+def test_one_of_two_interfaces_vanishes_and_comes_back(balancer):
+    net = balancer.topology
+
+    def make():
+        net.lb.ip("link add eth1 type veth peer name far1")
+        net.lb.ip("link set eth1 up")
+        net.lb.ip("link set far1 up")
+
+    def prog_id():
+        link = json.loads(net.lb.run("ip -j link show eth1").stdout)[0]
+        return link.get("xdp", {}).get("prog", {}).get("id")
+    make()
+    balancer.config["interface"] = ["eth0", "eth1"]
+    balancer.write()
+    balancer.start()
+    assert prog_id() == balancer.prog_id() is not None
+    for _ in range(2):
+        before = balancer.daemon.output()
+        net.lb.ip("link delete eth1")
+        wait_for(lambda: "interface eth1 is gone: it is served again" in
+                 balancer.daemon.output()[len(before):], "the message")
+        assert balancer.ask("status")["prog_id"] == balancer.prog_id()
+        make()
+        wait_for(lambda: "interface eth1 is back, and served again" in
+                 balancer.daemon.output()[len(before):], "eth1 to be served")
+        assert prog_id() == balancer.prog_id() is not None
+    net.lb.ip("link delete eth1")
+    net.wire.ip("link delete lb")
+    assert balancer.daemon.wait() == 1
+    assert "interface eth0 is gone: nothing is left to serve" in balancer.daemon.output()
+
+
 def test_program_that_somebody_takes_off_is_said(running):
     running.topology.lb.ip("link set dev eth0 xdp off")
     wait_for(lambda: "took the program off eth0" in running.daemon.output(), "the message")

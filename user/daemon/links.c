@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A link that is deleted takes the program with it: then there is nothing left
- * to serve, and the daemon ends with an error (systemd starts it again, when the
- * device is back). A program that somebody takes off is that person's will: it is
- * said loudly, and left so.
+ * A link that is deleted takes the program with it. The others are served on, and
+ * so is this one when it comes back under its name (`devlink dev reload` does that).
+ * With the last of them there is nothing left to serve, and the daemon ends with an
+ * error (systemd starts it again, when the device is back). A program that somebody
+ * takes off is that person's will: it is said loudly, and left so.
  */
 #include "links.h"
 
@@ -13,6 +14,7 @@
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
@@ -27,18 +29,42 @@ int wm_links__open(struct wm_links *links, const struct wm_config *config, struc
 	for (size_t i = 0; i < config->n_interfaces; i++) {
 		links->ifindex[i] = if_nametoindex(config->interfaces[i]);
 		if (!links->ifindex[i])
-			return wm_err__sys(err, -errno, "interface %s", config->interfaces[i]);
+			return wm_err__set(err, -errno, "interface %s: %s in this network "
+					   "namespace", config->interfaces[i], strerror(errno));
 		links->n++;
 	}
 	return 0;
 }
 
-static const char *name_of(const struct wm_daemon *d, int ifindex)
+/* Position of the interface; links.n: none of ours. */
+static size_t position(const struct wm_daemon *d, int ifindex)
 {
-	for (size_t i = 0; i < d->links.n; i++)
-		if (d->links.ifindex[i] == ifindex)
-			return d->config->interfaces[i];
-	return NULL;
+	size_t i = 0;
+
+	while (i < d->links.n && d->links.ifindex[i] != ifindex)
+		i++;
+	return i;
+}
+
+/* One of ours that is gone, by its name. */
+static size_t missing(const struct wm_daemon *d, const char *name)
+{
+	size_t i = 0;
+
+	while (i < d->links.n && (d->links.ifindex[i] || strcmp(d->config->interfaces[i], name)))
+		i++;
+	return i;
+}
+
+static const char *name_in(const struct nlmsghdr *msg)
+{
+	const struct nlattr *attr;
+
+	mnl_attr_for_each(attr, msg, sizeof(struct ifinfomsg))
+		if (mnl_attr_get_type(attr) == IFLA_IFNAME &&
+		    !mnl_attr_validate(attr, MNL_TYPE_NUL_STRING))
+			return mnl_attr_get_str(attr);
+	return "";
 }
 
 static bool has_program(const struct nlmsghdr *msg)
@@ -55,39 +81,71 @@ static bool has_program(const struct nlmsghdr *msg)
 	return true; /* not every message speaks of it */
 }
 
-static void end(struct wm_daemon *d, const char *name)
+static void lose(struct wm_daemon *d, size_t i)
 {
-	wm_daemon__fail(d, -ENODEV, "interface %s is gone: nothing is left to serve", name);
+	size_t left = 0;
+
+	d->links.ifindex[i] = 0;
+	for (size_t k = 0; k < d->links.n; k++)
+		left += d->links.ifindex[k] != 0;
+	if (left)
+		wm_error("interface %s is gone: it is served again when it comes back, the "
+			 "others are served on", d->config->interfaces[i]);
+	else
+		wm_daemon__fail(d, -ENODEV, "interface %s is gone: nothing is left to serve",
+				d->config->interfaces[i]);
+}
+
+/* A name is given first and the address later: it is attached at once all the same. */
+static void find_again(struct wm_daemon *d, size_t i, int ifindex)
+{
+	const char *name = d->config->interfaces[i];
+	struct wm_err err;
+
+	d->links.ifindex[i] = ifindex;
+	if (wm_dp__attach_again(d->dp, name, &err))
+		wm_error("interface %s is back, and not served: %s", name, err.text);
+	else
+		wm_info("interface %s is back, and served again", name);
 }
 
 static int hear(const struct nlmsghdr *msg, void *arg)
 {
 	const struct ifinfomsg *info = mnl_nlmsg_get_payload(msg);
 	struct wm_daemon *d = arg;
-	const char *name;
+	size_t i;
 
 	/* A bridge tells of its ports leaving it in the same words. */
 	if (info->ifi_family != AF_UNSPEC)
 		return MNL_CB_OK;
-	name = name_of(d, info->ifi_index);
-	if (!name)
-		return MNL_CB_OK;
-	if (msg->nlmsg_type == RTM_DELLINK)
-		end(d, name);
-	else if (!has_program(msg))
+	i = position(d, info->ifi_index);
+	if (i == d->links.n) {
+		i = missing(d, name_in(msg));
+		if (i < d->links.n && msg->nlmsg_type == RTM_NEWLINK)
+			find_again(d, i, info->ifi_index);
+	} else if (msg->nlmsg_type == RTM_DELLINK) {
+		lose(d, i);
+	} else if (!has_program(msg)) {
 		wm_error("somebody took the program off %s: nothing is balanced there "
-			 "(restart waymarkd to attach it again)", name);
+			 "(restart waymarkd to attach it again)", d->config->interfaces[i]);
+	}
 	return MNL_CB_OK;
 }
 
-/* Whether all are still there, after messages were missed. */
+/* Whether all are still there, or there again, after messages were missed. */
 static void look_again(struct wm_daemon *d)
 {
-	for (size_t i = 0; i < d->links.n; i++) {
-		char name[IF_NAMESIZE];
+	char name[IF_NAMESIZE];
+	int ifindex;
 
-		if (!if_indextoname(d->links.ifindex[i], name))
-			end(d, d->config->interfaces[i]);
+	for (size_t i = 0; i < d->links.n; i++) {
+		if (d->links.ifindex[i] && !if_indextoname(d->links.ifindex[i], name))
+			lose(d, i);
+		if (d->links.ifindex[i])
+			continue;
+		ifindex = if_nametoindex(d->config->interfaces[i]);
+		if (ifindex)
+			find_again(d, i, ifindex);
 	}
 }
 

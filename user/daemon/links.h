@@ -16,7 +16,7 @@ struct mnl_socket;
 struct wm_links {
 	struct mnl_socket *socket;
 	sd_event_source *io;
-	int *ifindex; /* by position in the configuration */
+	int *ifindex; /* by position in the configuration; 0: gone */
 	size_t n;
 };
 

@@ -111,11 +111,12 @@ static int make_ready(struct wm_dp *dp, struct wm_err *err)
 
 /* A program that runs on the first interface, or that waits in the pins. */
 static int find_running(const struct wm_dp_options *options, int *fd, bool *generic,
-			struct wm_err *err)
+			bool *pinned, struct wm_err *err)
 {
 	struct wm_err unused;
 	int rc;
 
+	*pinned = false;
 	if (!options->n_interfaces)
 		return -ENOENT;
 	rc = wm_dp_find_attached(options->interfaces[0], fd, generic, err);
@@ -132,25 +133,41 @@ static int find_running(const struct wm_dp_options *options, int *fd, bool *gene
 	if (!rc && !wm_dp_sizes_suit(&probe->params, options))
 		rc = -ENOENT; /* off the interface, it keeps nobody from new sizes */
 	wm_dp__close(probe);
+	*pinned = !rc;
 	if (!rc)
 		return 0;
 	close(*fd);
 	return -ENOENT;
 }
 
+/* A pinned program that is bound to a device is of no use any more if that was
+ * replaced (`devlink dev reload`), and nobody tells. Its maps are: so another one. */
+static int renew_bound(struct wm_dp *dp, const struct wm_dp_options *options, struct wm_err *err)
+{
+	int rc = learn_id(dp, err);
+
+	if (rc || !dp->kfunc)
+		return rc;
+	wm_info("%s: loading the program that was bound to it anew, its flows stay",
+		options->interfaces[0]);
+	return wm_dp_load(dp, options, err);
+}
+
 int wm_dp__open(struct wm_dp **out, const struct wm_dp_options *options, struct wm_err *err)
 {
 	struct wm_dp *dp = new_dp();
-	bool generic = false;
+	bool generic = false, pinned;
 	int rc, fd;
 
 	*out = NULL;
 	if (!dp)
 		return wm_err__sys(err, -ENOMEM, "cannot open the data plane");
-	rc = find_running(options, &fd, &generic, err);
-	if (!rc)
+	rc = find_running(options, &fd, &generic, &pinned, err);
+	if (!rc) {
 		rc = wm_dp_take_over(dp, fd, err);
-	else if (rc == -ENOENT)
+		if (!rc && pinned)
+			rc = renew_bound(dp, options, err);
+	} else if (rc == -ENOENT)
 		rc = wm_dp_load(dp, options, err);
 	rc = rc ?: make_ready(dp, err);
 	rc = rc ?: wm_dp_attach(dp, options, err);

@@ -48,6 +48,9 @@ struct wm_dp_options {
 int wm_dp__open(struct wm_dp **dp, const struct wm_dp_options *options, struct wm_err *err);
 /* Only adopt; -ENOENT if nothing of ours is attached. */
 int wm_dp__adopt(struct wm_dp **dp, const char *interface, struct wm_err *err);
+/* An interface that was gone is back, as another one of the same name: attach there
+ * as well. Not for a program that is bound to its device (-EOPNOTSUPP). */
+int wm_dp__attach_again(struct wm_dp *dp, const char *interface, struct wm_err *err);
 /* Free what this process holds; packets go on. */
 void wm_dp__close(struct wm_dp *dp);
 /* Take the program off every interface and remove the pins. */

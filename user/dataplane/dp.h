@@ -32,6 +32,7 @@ struct wm_dp_map {
 struct wm_dp_port {
 	char name[IF_NAMESIZE];
 	int ifindex;
+	bool called; /* by libxdp's dispatcher, which is what is attached */
 };
 
 struct wm_dp {
@@ -43,6 +44,7 @@ struct wm_dp {
 	struct wm_params params;
 	struct wm_dp_port *ports;
 	size_t n_ports;
+	enum wm_dp_mode mode; /* how ports are attached */
 	char *pin;
 	struct ring_buffer *events;
 	struct wm_dp_event_hooks hooks;
@@ -53,7 +55,8 @@ struct wm_dp {
 };
 
 /* load.c: a fresh program, or the maps of a running one. dp->map[].fd and
- * prog_fd are set; nothing is mapped yet. */
+ * prog_fd are set; nothing is mapped yet. After take_over(), load() puts another
+ * program around the same maps. */
 int wm_dp_load(struct wm_dp *dp, const struct wm_dp_options *options, struct wm_err *err);
 int wm_dp_take_over(struct wm_dp *dp, int prog_fd, struct wm_err *err);
 /* Map everything into memory and check magic and version. */

@@ -118,18 +118,35 @@ static int set_globals(struct bpf_object *obj, const struct wm_dp_options *optio
 	return wm_dp_new_seed((uint64_t *)ctl->flow_seed) ?: set_sizes(obj, params);
 }
 
+/* The maps of a program that ran, with what they hold. */
+static int reuse_maps(const struct wm_dp *dp, struct bpf_object *obj)
+{
+	int rc = 0;
+
+	for (int i = 0; i < DP_MAPS && !rc; i++) {
+		struct bpf_map *map = bpf_object__find_map_by_name(obj, wm_dp_map_names[i]);
+
+		rc = map ? bpf_map__reuse_fd(map, dp->map[i].fd) : -EINVAL;
+	}
+	return rc;
+}
+
 /* Keep descriptors of our own: the object is closed after loading. */
-static int keep(struct wm_dp *dp, struct bpf_object *obj)
+static int keep(struct wm_dp *dp, struct bpf_object *obj, bool with_maps)
 {
 	struct bpf_program *prog;
+	int fd;
 
 	prog = bpf_object__find_program_by_name(obj, dp->kfunc ? WM_PROG_HW_NAME : WM_PROG_NAME);
 	if (!prog)
 		return -EINVAL;
-	dp->prog_fd = dup(bpf_program__fd(prog));
-	if (dp->prog_fd < 0)
+	fd = dup(bpf_program__fd(prog));
+	if (fd < 0)
 		return -errno;
-	for (int i = 0; i < DP_MAPS; i++) {
+	if (dp->prog_fd >= 0)
+		close(dp->prog_fd);
+	dp->prog_fd = fd;
+	for (int i = 0; i < DP_MAPS && with_maps; i++) {
 		struct bpf_map *map = bpf_object__find_map_by_name(obj, wm_dp_map_names[i]);
 
 		dp->map[i].fd = map ? dup(bpf_map__fd(map)) : -1;
@@ -181,6 +198,7 @@ static int choose_lane(struct wm_dp *dp, struct bpf_object *obj,
 int wm_dp_load(struct wm_dp *dp, const struct wm_dp_options *options, struct wm_err *err)
 {
 	LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = "waymark");
+	bool fresh = dp->prog_fd < 0;
 	struct bpf_object *obj;
 	int rc;
 
@@ -189,8 +207,8 @@ int wm_dp_load(struct wm_dp *dp, const struct wm_dp_options *options, struct wm_
 						     &opts);
 	if (!obj)
 		return wm_err__sys(err, -errno, "cannot read the built-in BPF object");
-	rc = set_globals(obj, options) ?: choose_programs(obj, options) ?:
-	     choose_lane(dp, obj, options);
+	rc = fresh ? set_globals(obj, options) : reuse_maps(dp, obj);
+	rc = rc ?: choose_programs(obj, options) ?: choose_lane(dp, obj, options);
 	if (rc) {
 		wm_err__sys(err, rc, "cannot size the BPF maps");
 		goto out_close;
@@ -201,7 +219,7 @@ int wm_dp_load(struct wm_dp *dp, const struct wm_dp_options *options, struct wm_
 			    "flow-table or fewer vips if memory is short)");
 		goto out_close;
 	}
-	rc = keep(dp, obj);
+	rc = keep(dp, obj, fresh);
 	if (rc)
 		wm_err__sys(err, rc, "the built-in BPF object lacks a map or the program");
 	if (!rc && options->object) {

@@ -428,15 +428,16 @@ static int on_other(const struct nlmsghdr *msg, void *arg)
 	return MNL_CB_OK;
 }
 
-/* Marks of others cost a look-up, and no more than that while marks are checked. */
+/* A mark of theirs costs a look-up as long as it does not name one of our
+ * destinations, and else sends the packet to another real of its vip. */
 static void tell_marking(const char *interface, const struct others *o)
 {
 	const struct wm_flower_seen *m = &o->marking;
 
 	if (o->n_marking)
 		wm_warn("offload flower: %s: %zu filters that are not waymark's set marks, such as "
-			"the %s filter with pref %u handle 0x%x chain %u, mark %u; with marks: "
-			"trusted their packets could go astray", interface, o->n_marking, m->kind,
+			"the %s filter with pref %u handle 0x%x chain %u, mark %u; such a mark can "
+			"send a packet to another real of its vip (with marks: trusted, to any)", interface, o->n_marking, m->kind,
 			m->pref, m->handle, m->chain, m->mark);
 }
 
