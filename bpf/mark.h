@@ -49,6 +49,17 @@ static __always_inline __u32 mark_from_nic(struct xdp_md *ctx)
 	return mark_from_meta(ctx);
 }
 
+/* What both families ask of a packet that is for the mark's vip. */
+static __always_inline int match_transport(const struct wm_dest *dest, __u8 *l4, void *end,
+					   __u32 inner_len, __u32 before)
+{
+	if (dest->proto != IPPROTO_TCP)
+		return inner_len < before + sizeof(struct udphdr) ? WM_C_MARK_MISMATCH : GO_ON;
+	if (l4 + sizeof(struct tcphdr) > (__u8 *)end || inner_len < before + sizeof(struct tcphdr))
+		return WM_C_MARK_MISMATCH;
+	return l4[13] & (TCP_SYN | TCP_FIN | TCP_RST) ? WM_C_MARK_CONTROL : GO_ON;
+}
+
 /* Is this IPv4 packet one that the mark may speak for? */
 static __always_inline int match_v4(const struct wm_dest *dest, void *data, void *end,
 				    struct inner *in)
@@ -67,12 +78,7 @@ static __always_inline int match_v4(const struct wm_dest *dest, void *data, void
 	in->sport = *(__be16 *)l4;
 	in->tos = ip->tos;
 	in->len = bpf_ntohs(ip->tot_len);
-	if (dest->proto != IPPROTO_TCP)
-		return in->len < sizeof(*ip) + sizeof(struct udphdr) ? WM_C_MARK_MISMATCH : GO_ON;
-	if (l4 + sizeof(struct tcphdr) > (__u8 *)end ||
-	    in->len < sizeof(*ip) + sizeof(struct tcphdr))
-		return WM_C_MARK_MISMATCH;
-	return l4[13] & (TCP_SYN | TCP_FIN | TCP_RST) ? WM_C_MARK_CONTROL : GO_ON;
+	return match_transport(dest, l4, end, in->len, sizeof(*ip));
 }
 
 static __always_inline bool same_v6(const __be32 *a, const __be32 *b)
@@ -97,12 +103,7 @@ static __always_inline int match_v6(const struct wm_dest *dest, void *data, void
 	in->sport = *(__be16 *)l4;
 	in->tos = bpf_ntohs(*(__be16 *)ip) >> 4;
 	in->len = bpf_ntohs(ip->payload_len) + sizeof(*ip);
-	if (dest->proto != IPPROTO_TCP)
-		return in->len < sizeof(*ip) + sizeof(struct udphdr) ? WM_C_MARK_MISMATCH : GO_ON;
-	if (l4 + sizeof(struct tcphdr) > (__u8 *)end ||
-	    in->len < sizeof(*ip) + sizeof(struct tcphdr))
-		return WM_C_MARK_MISMATCH;
-	return l4[13] & (TCP_SYN | TCP_FIN | TCP_RST) ? WM_C_MARK_CONTROL : GO_ON;
+	return match_transport(dest, l4, end, in->len, sizeof(*ip));
 }
 
 /* Why a mark does not name a live destination. */
