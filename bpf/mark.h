@@ -6,10 +6,14 @@
  *
  * SYN, FIN and RST never come this way, whatever the NIC can match: the flow
  * table must see a connection begin and end.
+ *
+ * Some NICs hand up where the rule stands that matched. For them, and in a program
+ * loaded for them only, one more array look-up in front turns that into the mark.
  */
 #ifndef WM_BPF_MARK_H
 #define WM_BPF_MARK_H
 
+#include "flow.h"
 #include "header.h"
 #include "maps.h"
 #include "packet.h"
@@ -47,6 +51,20 @@ static __always_inline __u32 mark_from_nic(struct xdp_md *ctx)
 		return mark;
 	}
 	return mark_from_meta(ctx);
+}
+
+/* What the rule at this location means; 0: nothing. A write a tick tells user space
+ * that the rule is in use: such NICs count no packets. */
+static __always_inline __u32 mark_at(__u32 number)
+{
+	struct wm_location *location = bpf_map_lookup_elem(&wm_locations, &number);
+	__u16 tick = tick_now();
+
+	if (!location || !location->mark)
+		return 0;
+	if (location->used != tick)
+		location->used = tick;
+	return location->mark;
 }
 
 /* What both families ask of a packet that is for the mark's vip. */
@@ -125,6 +143,11 @@ static __always_inline int mark_send(struct xdp_md *ctx, __u32 mark, __u32 *id, 
 	struct wm_dest *dest;
 	int reason;
 
+	if (wm_params.locations) {
+		mark = mark_at(mark);
+		if (!mark)
+			return WM_C_MARK_UNKNOWN;
+	}
 	*id = mark & ((1 << wm_params.dest_bits) - 1);
 	dest = bpf_map_lookup_elem(&wm_dests, id);
 	if (!dest || dest->mark != mark)

@@ -24,7 +24,7 @@
 
 /* Raised by every change of a layout below: a daemon adopts a running program
  * only if the versions are the same. */
-#define WM_ABI_VERSION 2
+#define WM_ABI_VERSION 3
 #define WM_ABI_MAGIC 0x796d6177 /* "waym" */
 
 /* Names of the program and of the maps, as the kernel shows them. A daemon that
@@ -40,6 +40,7 @@
 #define WM_MAP_STATS "waymark.bss"
 #define WM_MAP_DEST_STATS "wm_dest_stats"
 #define WM_MAP_EVENTS "wm_events"
+#define WM_MAP_LOCATIONS "wm_locations"
 
 /*
  * The meta lane: what a NIC (or something that plays one) puts in front of a
@@ -51,7 +52,8 @@ struct xdp_md_mark {
 
 /*
  * A mark is a destination's id in the low `dest_bits` and its generation above.
- * The NIC's mark width bounds both together.
+ * The NIC's mark width bounds both together. (Where what arrives is a rule's
+ * location, struct wm_location has the mark.)
  */
 static inline __u32 wm_mark(__u32 dest_bits, __u16 id, __u32 generation)
 {
@@ -82,6 +84,10 @@ struct wm_params {
 	__u32 rings;     /* wm_rings: entries */
 	__u32 cpus;      /* wm_dest_stats: cpus << dest_bits entries */
 	__u32 events_wakeup; /* bytes in wm_events at which its reader is woken */
+	/* Not 0: what arrives as a mark is the location of the NIC's rule, an index
+	 * into wm_locations, which has so many entries. */
+	__u32 locations;
+	__u32 pad[7];
 };
 
 enum wm_ctl_flags {
@@ -159,6 +165,19 @@ struct wm_dest {
 	__u16 csum4;         /* folded sum of the outer IPv4 header's fixed fields */
 	__u32 last_mark;     /* stays when mark is cleared: a new daemon learns the generation */
 	__u32 pad[2];
+};
+
+/* --- rules that are known by their location --- */
+
+/*
+ * One a location, for NICs that hand up where the rule stands that matched (ice:
+ * ntuple rules) and not a number of our choice. User space writes all but `used`.
+ * Written before the rule goes into the NIC, zeroed after it has gone.
+ */
+struct wm_location {
+	__u32 mark;  /* what the rule there means; 0: no rule of ours */
+	__u16 used;  /* low bits of the tick of its last packet */
+	__u16 check; /* of the rule's flow: whose rule is it that the NIC lists there? */
 };
 
 /* --- flow table --- */
@@ -261,12 +280,13 @@ struct wm_dest_stats {
 
 WM_ASSERT_SIZE(struct xdp_md_mark, 4);
 WM_ASSERT_SIZE(struct wm_flow, 40);
-WM_ASSERT_SIZE(struct wm_params, 32);
+WM_ASSERT_SIZE(struct wm_params, 64);
 WM_ASSERT_SIZE(struct wm_ctl, 128);
 WM_ASSERT_SIZE(struct wm_vip, 32);
 WM_ASSERT_SIZE(struct wm_vip_bucket, 64);
 WM_ASSERT_SIZE(struct wm_ring, 131136);
 WM_ASSERT_SIZE(struct wm_dest, 64);
+WM_ASSERT_SIZE(struct wm_location, 8);
 WM_ASSERT_SIZE(struct wm_flow_bucket, 64);
 WM_ASSERT_SIZE(struct wm_event, 56);
 WM_ASSERT_SIZE(struct wm_cpu_stats, 640);

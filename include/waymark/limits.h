@@ -47,6 +47,10 @@ enum {
 	WM_RINGS_DEFAULT = 64,
 	WM_RINGS_MAX = 2 * WM_VIPS_MAX,
 
+	/* Locations of rules that the data plane tells apart, 8 bytes each. NICs have
+	 * some ten thousand; more would be a driver's mistake. */
+	WM_LOCATIONS_MAX = 1 << 20,
+
 	/* CPUs that have counters by destination when nobody sized the maps (`ip
 	 * link set xdp`). A packet on a CPU beyond that is forwarded, and not
 	 * counted there. */

@@ -28,6 +28,8 @@ struct wm_dp_options {
 	const char *pin; /* directory for the pins, made if missing; NULL: no pins */
 	/* Sizes for a fresh load; 0: the default. An adopted program keeps its own. */
 	uint32_t dest_bits, flow_bits, vip_bits, rings, cpus;
+	/* The NIC hands up where its rule stands, below this number. 0: marks. */
+	uint32_t locations;
 	/* Never the device-bound program, also where the device has marks for it. */
 	bool no_kfunc;
 	/* Benchmarks: another object file with the same maps and program, and
@@ -77,6 +79,10 @@ volatile struct wm_ctl *wm_dp__ctl(struct wm_dp *dp);
 const struct wm_dest *wm_dp__dest(struct wm_dp *dp, uint16_t id);
 void wm_dp__dest_set(struct wm_dp *dp, uint16_t id, const struct wm_dest *dest);
 void wm_dp__dest_clear(struct wm_dp *dp, uint16_t id);
+
+/* What rules mean by their location, in the data plane's memory: params->locations
+ * entries. NULL: this program takes marks as they come. */
+struct wm_location *wm_dp__locations(struct wm_dp *dp);
 
 /* The ring `index`: memory of the data plane; fill it only while no vip names it. */
 struct wm_ring *wm_dp__ring(struct wm_dp *dp, uint32_t index);

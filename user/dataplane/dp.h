@@ -18,6 +18,7 @@ enum wm_dp_map_id {
 	DP_FLOWS,
 	DP_STATS,
 	DP_DEST_STATS,
+	DP_LOCATIONS,
 	DP_EVENTS, /* not mapped into memory */
 	DP_MAPS,
 };

@@ -24,7 +24,7 @@ const char *const wm_dp_map_names[DP_MAPS] = {
 	[DP_VIPS] = WM_MAP_VIPS,       [DP_RINGS] = WM_MAP_RINGS,
 	[DP_DESTS] = WM_MAP_DESTS,     [DP_FLOWS] = WM_MAP_FLOWS,
 	[DP_STATS] = WM_MAP_STATS,     [DP_DEST_STATS] = WM_MAP_DEST_STATS,
-	[DP_EVENTS] = WM_MAP_EVENTS,
+	[DP_LOCATIONS] = WM_MAP_LOCATIONS, [DP_EVENTS] = WM_MAP_EVENTS,
 };
 
 static uint32_t bounded(uint32_t value, uint32_t otherwise, uint32_t low, uint32_t high)
@@ -53,6 +53,7 @@ static void decide_sizes(struct wm_params *p, const struct wm_dp_options *o)
 			       WM_FLOW_BITS_MAX);
 	p->vip_bits = bounded(o->vip_bits, WM_VIP_BITS_DEFAULT, WM_VIP_BITS_MIN, WM_VIP_BITS_MAX);
 	p->rings = bounded(o->rings, WM_RINGS_DEFAULT, 2, WM_RINGS_MAX);
+	p->locations = o->locations < WM_LOCATIONS_MAX ? o->locations : WM_LOCATIONS_MAX;
 	p->cpus = bounded(o->cpus, libbpf_num_possible_cpus(), 1, WM_CPUS_MAX);
 	p->events_wakeup = events_bytes(p->cpus) / 2;
 }
@@ -63,7 +64,8 @@ bool wm_dp_sizes_suit(const struct wm_params *is, const struct wm_dp_options *op
 
 	decide_sizes(&wanted, options);
 	return is->dest_bits == wanted.dest_bits && is->flow_bits == wanted.flow_bits &&
-	       is->vip_bits == wanted.vip_bits && is->rings == wanted.rings;
+	       is->vip_bits == wanted.vip_bits && is->rings == wanted.rings &&
+	       is->locations == wanted.locations;
 }
 
 static int set_size(struct bpf_object *obj, enum wm_dp_map_id id, uint64_t entries)
@@ -83,6 +85,7 @@ static int set_sizes(struct bpf_object *obj, const struct wm_params *p)
 	rc = rc ?: set_size(obj, DP_DESTS, 1ull << p->dest_bits);
 	rc = rc ?: set_size(obj, DP_FLOWS, 1ull << p->flow_bits);
 	rc = rc ?: set_size(obj, DP_EVENTS, events_bytes(p->cpus));
+	rc = rc ?: set_size(obj, DP_LOCATIONS, p->locations ?: 1);
 	return rc ?: set_size(obj, DP_DEST_STATS, (uint64_t)p->cpus << p->dest_bits);
 }
 
@@ -323,6 +326,7 @@ static bool sizes_agree(const struct wm_dp *dp)
 	       dp->map[DP_RINGS].entries == p->rings &&
 	       dp->map[DP_DESTS].entries == 1u << p->dest_bits &&
 	       dp->map[DP_FLOWS].entries == 1u << p->flow_bits &&
+	       dp->map[DP_LOCATIONS].entries == (p->locations ?: 1) &&
 	       dp->map[DP_STATS].length >= WM_CPUS_MAX * sizeof(struct wm_cpu_stats) &&
 	       dp->map[DP_DEST_STATS].entries == p->cpus << p->dest_bits;
 }

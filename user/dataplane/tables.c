@@ -44,6 +44,11 @@ void wm_dp__dest_clear(struct wm_dp *dp, uint16_t id)
 	set_mark(dest_of(dp, id), 0);
 }
 
+struct wm_location *wm_dp__locations(struct wm_dp *dp)
+{
+	return dp->params.locations ? dp->map[DP_LOCATIONS].memory : NULL;
+}
+
 struct wm_ring *wm_dp__ring(struct wm_dp *dp, uint32_t index)
 {
 	return (struct wm_ring *)dp->map[DP_RINGS].memory + index;
