@@ -63,6 +63,22 @@ class SoftNic:
         """How many rules it holds."""
         return len(self._map("softnic_rules"))
 
+    def marks(self):
+        """Client's port -> mark of each rule."""
+        found = {}
+        for entry in self._map("softnic_rules"):
+            key, value = (bytes(int(byte, 16) for byte in entry[k]) for k in ("key", "value"))
+            found[int.from_bytes(key[32:34], "big")] = struct.unpack_from("=I", value)[0]
+        return found
+
+    def put(self, port, mark):
+        """A rule that nobody knows of, for TCP from that port of 10.9.9.9 to a VIP."""
+        key = bytes([10, 9, 9, 9]) + bytes(12) + bytes([10, 200, 1, 1]) + bytes(12) + \
+            port.to_bytes(2, "big") + (80).to_bytes(2, "big") + bytes([6, 4, 0, 0])
+        value = struct.pack("=I28x", mark)
+        sh(["bpftool", "map", "update", "pinned", self.pin / "softnic_rules", "key", "hex",
+            *[f"{byte:02x}" for byte in key], "value", "hex", *[f"{byte:02x}" for byte in value]])
+
     def knob(self, **knobs):
         """Set faults, by name as in struct wm_softnic_ctl; 0 heals."""
         entry = self._map("softnic_ctl")[0]
@@ -91,7 +107,7 @@ class Balancer:
 
     def _standard(self, offload, ports, udp_ports):
         backend = {"backend": offload, "promote-after": 8}
-        if offload == "sim":
+        if offload in ("sim", "ntuple"):
             backend["sim"] = {"pin": str(self.topology.bpffs / "softnic")}
         vips = []
         for v6, addresses in ((False, self.topology.vips), (True, self.topology.vips6)):

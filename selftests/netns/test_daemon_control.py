@@ -418,7 +418,7 @@ def test_n_says_yes_or_where_and_prints_what_reads_the_same(balancer):
 
 
 @pytest.mark.parametrize("backend, why", [("flower", "has no hw-tc-offload"),
-                                          ("ntuple", "not in this version")])
+                                          ("ntuple", "takes no n-tuple rules")])
 def test_backend_that_cannot_work_is_refused_by_name(balancer, backend, why):
     balancer.config["offload"] = {"backend": backend}
     balancer.write()

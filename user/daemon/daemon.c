@@ -165,12 +165,26 @@ static int check_mark_bits(const struct wm_daemon *d, struct wm_err *err)
 			   "lower limits.dests or use backend none");
 }
 
+/* The program was loaded for marks or for locations, and takes nothing else. */
+static int check_locations(const struct wm_daemon *d, struct wm_err *err)
+{
+	bool has = wm_dp__params(d->dp)->locations, wants = wm_nic__locations(&d->nic);
+
+	if (!wm_nic__works(&d->nic) || has == wants)
+		return 0;
+	return wm_err__set(err, -EBUSY, "offload %s: packets arrive with %s, and the running "
+			   "program was loaded for %s: " NEW_PROGRAM, d->nic.ops->name,
+			   wants ? "the location of their rule" : "marks",
+			   has ? "locations of rules" : "marks");
+}
+
 static int open_data_plane(struct wm_daemon *d, struct wm_err *err)
 {
 	struct wm_dp_options options = {
 		.interfaces = (const char *const *)d->config->interfaces,
 		.n_interfaces = d->config->n_interfaces,
 		.mode = mode_of(d),
+		.locations = wm_nic__locations(&d->nic),
 	};
 	struct wm_sizes sizes;
 	char *pin;
@@ -191,7 +205,8 @@ static int open_data_plane(struct wm_daemon *d, struct wm_err *err)
 		return ret;
 	if (wm_dp__adopted(d->dp))
 		compare_sizes(d, &sizes);
-	return check_mark_bits(d, err);
+	ret = check_mark_bits(d, err);
+	return ret ? ret : check_locations(d, err);
 }
 
 static void on_hops(void *arg)

@@ -25,7 +25,7 @@ enum {
 static int refuse(struct wm_err *err, const char *name)
 {
 	return wm_err__set(err, -EOPNOTSUPP, "offload: backend %s is not in this version: "
-			   "use flower, sim (a software NIC), none, or auto", name);
+			   "use flower, ntuple, sim (a software NIC), none, or auto", name);
 }
 
 static const char *name_of(const struct wm_config *config)
@@ -96,6 +96,11 @@ uint32_t wm_nic__mark_bits(const struct wm_nic *nic)
 	return nic->mark_bits ? nic->mark_bits : MARK_BITS_PLANNED;
 }
 
+uint32_t wm_nic__locations(const struct wm_nic *nic)
+{
+	return nic->ops && nic->ops->caps ? nic->ops->caps(nic->off)->locations : 0;
+}
+
 const struct wm_model_dest *wm_nic__dest_of(const struct wm_daemon *d, uint32_t mark)
 {
 	uint32_t id = mark & ((1u << wm_dp__params(d->dp)->dest_bits) - 1);
@@ -160,8 +165,14 @@ int wm_nic__start(struct wm_daemon *d, struct wm_err *err)
 	const struct wm_rules_hooks hooks = { .used = on_used, .gone = on_gone, .arg = d };
 	struct wm_rules_options options = options_of(d->config);
 	struct wm_nic *nic = &d->nic;
-	int ret;
+	int ret = 0;
 
+	if (nic->ops->locate)
+		ret = nic->ops->locate(nic->off, wm_dp__locations(d->dp),
+				       wm_dp__params(d->dp)->locations);
+	if (ret)
+		return wm_err__sys(err, ret, "offload %s: cannot list the rules of %s",
+				   nic->ops->name, d->config->interfaces[0]);
 	nic->rules = wm_rules__new(nic->ops, nic->off, &options, &hooks);
 	if (!nic->rules)
 		return wm_err__sys(err, -ENOMEM, "offload");

@@ -29,8 +29,10 @@ int wm_nic__open(struct wm_nic *nic, const struct wm_config *config, struct wm_e
 bool wm_nic__works(const struct wm_nic *nic);
 /* The width of marks to plan for. */
 uint32_t wm_nic__mark_bits(const struct wm_nic *nic);
+/* How many locations of rules it hands up in place of marks; 0: marks. */
+uint32_t wm_nic__locations(const struct wm_nic *nic);
 
-/* Rules, without touching the NIC; then what it holds, reconciled, and from
+/* Rules, without changing the NIC's; then what it holds, reconciled, and from
  * then on its life. Stop leaves the rules in the NIC. */
 int wm_nic__start(struct wm_daemon *daemon, struct wm_err *err);
 int wm_nic__reconcile(struct wm_daemon *daemon, struct wm_err *err);

@@ -6,6 +6,7 @@
 
 static const struct wm_offload_ops *const backends[] = {
 	&wm_offload_flower,
+	&wm_offload_ntuple,
 	&wm_offload_sim,
 	&wm_offload_none,
 };

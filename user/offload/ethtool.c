@@ -6,10 +6,10 @@
 #include "ethtool.h"
 
 #include <errno.h>
-#include <linux/ethtool.h>
 #include <linux/sockios.h>
 #include <net/if.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -96,4 +96,56 @@ int wm_ethtool__feature(const char *interface, const char *name)
 		ret = state_of(fd, interface, number, n);
 	close(fd);
 	return ret == -ENOENT ? WM_FEATURE_NONE : ret;
+}
+
+/* --- a driver --- */
+
+struct device {
+	int fd;
+	char interface[IF_NAMESIZE];
+};
+
+static int device_request(void *arg, void *data)
+{
+	struct device *device = arg;
+
+	return request(device->fd, device->interface, data);
+}
+
+static void device_close(void *arg)
+{
+	struct device *device = arg;
+
+	close(device->fd);
+	free(device);
+}
+
+int wm_ethtool__open(struct wm_ethtool_io *io, const char *interface)
+{
+	struct device *device;
+	int fd;
+
+	if (strlen(interface) >= sizeof(device->interface))
+		return -ENAMETOOLONG;
+	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	device = calloc(1, sizeof(*device));
+	if (!device) {
+		close(fd);
+		return -ENOMEM;
+	}
+	device->fd = fd;
+	strcpy(device->interface, interface);
+	*io = (struct wm_ethtool_io){ device_request, device_close, device };
+	return 0;
+}
+
+int wm_ethtool__driver(const struct wm_ethtool_io *io, char name[ETHTOOL_BUSINFO_LEN])
+{
+	struct ethtool_drvinfo info = { .cmd = ETHTOOL_GDRVINFO };
+	int ret = io->request(io->arg, &info);
+
+	snprintf(name, ETHTOOL_BUSINFO_LEN, "%.*s", (int)sizeof(info.driver) - 1, info.driver);
+	return ret;
 }

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What an interface says about itself through ethtool's ioctl. */
+/* Requests to an interface's driver by ethtool's ioctl. */
 #ifndef WM_ETHTOOL_H
 #define WM_ETHTOOL_H
+
+#include <linux/ethtool.h>
 
 enum wm_feature {
 	WM_FEATURE_NONE,  /* the driver does not have it */
@@ -11,5 +13,19 @@ enum wm_feature {
 
 /* State of a feature as `ethtool -k` names it: enum wm_feature or -errno. */
 int wm_ethtool__feature(const char *interface, const char *name);
+
+/* A driver that answers; a test may be one. `data` begins with the command, as ethtool's
+ * structures do. 0 or -errno. */
+struct wm_ethtool_io {
+	int (*request)(void *arg, void *data);
+	void (*close)(void *arg);
+	void *arg;
+};
+
+/* That of an interface, which is looked up by each request. 0 or -errno. */
+int wm_ethtool__open(struct wm_ethtool_io *io, const char *interface);
+
+/* The driver's name, as `ethtool -i` shows it. 0 or -errno. */
+int wm_ethtool__driver(const struct wm_ethtool_io *io, char name[ETHTOOL_BUSINFO_LEN]);
 
 #endif

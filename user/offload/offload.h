@@ -14,7 +14,8 @@
 #include "err.h"
 
 /* What a rule does: a packet of this flow carries this mark. A TCP rule matches
- * only packets without SYN, FIN and RST where the NIC can (caps.tcp_flags). */
+ * only packets without SYN, FIN and RST where the NIC can (caps.tcp_flags); elsewhere
+ * the data plane sorts them out. */
 struct wm_rule {
 	struct wm_flow flow;
 	uint32_t mark;
@@ -30,6 +31,10 @@ struct wm_offload_caps {
 	uint32_t capacity;  /* rules; 0: unknown */
 	bool tcp_flags;
 	bool stats;         /* list() gives packets and last use */
+	bool uses;          /* list() gives last use only, a second coarse */
+	/* Not 0: what arrives is the rule's location, below this, and locate() has to be
+	 * called before rules go in. */
+	uint32_t locations;
 };
 
 struct wm_offload; /* a backend's own state */
@@ -43,6 +48,9 @@ struct wm_offload_ops {
 		    struct wm_err *err);
 	void (*close)(struct wm_offload *off);
 	const struct wm_offload_caps *(*caps)(struct wm_offload *off);
+	/* The data plane's table of what a rule means by its location, `n` entries. What
+	 * the NIC holds is compared with it; capabilities may be others then. */
+	int (*locate)(struct wm_offload *off, struct wm_location *table, uint32_t n);
 	/*
 	 * Install n rules. result[i]: 0 installed; -EINPROGRESS: asked for, poll()
 	 * will tell; -ENOSPC: table full; any other: refused. A rule for a flow
@@ -70,5 +78,7 @@ const struct wm_offload_ops *wm_offload__at(size_t i);
 extern const struct wm_offload_ops wm_offload_none; /* refuses every rule */
 extern const struct wm_offload_ops wm_offload_sim;  /* the software NIC; argument: pin directory */
 extern const struct wm_offload_ops wm_offload_flower; /* NICs that take TC flower rules */
+/* NICs that tell which ethtool rule matched; argument: none, or the software NIC */
+extern const struct wm_offload_ops wm_offload_ntuple;
 
 #endif

@@ -142,6 +142,12 @@ static uint32_t limit(const struct wm_rules *r)
 	return least(capacity(r), r->learned);
 }
 
+/* Can readings say which rules are in use? */
+static bool tells_use(const struct wm_rules *r)
+{
+	return r->caps.stats || r->caps.uses;
+}
+
 static uint32_t queue_max(const struct wm_rules *r)
 {
 	uint64_t n = 4ull * r->options.installs_per_second;
@@ -712,7 +718,7 @@ static void account(struct wm_rules *r, struct wm_rule_entry *e, const struct wm
 	e->bytes += bytes;
 	r->stats.packets += packets;
 	r->stats.bytes += bytes;
-	if (packets) {
+	if (packets || (r->caps.uses && s->last_used_ns > e->used_at)) {
 		bool known = s->last_used_ns > e->used_at && s->last_used_ns <= now;
 
 		e->used_at = known ? s->last_used_ns : now;
@@ -751,7 +757,7 @@ static void on_listed(void *arg, const struct wm_rule *rule, const struct wm_rul
 	}
 	correct_mark(r, i, rule->mark, reader->now);
 	at(r, i)->seen = r->reading;
-	if (r->caps.stats && stats)
+	if (tells_use(r) && stats)
 		account(r, at(r, i), stats, reader->now);
 }
 
@@ -765,7 +771,7 @@ static void note_use(struct wm_rules *r, uint32_t i)
 			wm_ruletable__move(&r->table, i, WM_LIST_NONE);
 		if (r->hooks.used)
 			r->hooks.used(r->hooks.arg, &e->flow);
-	} else if (!e->fresh && r->caps.stats && e->list == WM_LIST_NONE) {
+	} else if (!e->fresh && tells_use(r) && e->list == WM_LIST_NONE) {
 		wm_ruletable__move(&r->table, i, WM_LIST_IDLE);
 	}
 	e->fresh = false;

@@ -14,20 +14,16 @@
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <linux/in.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <time.h>
-#include <unistd.h>
-#include <waymark/softnic.h>
 
 #include "offload.h"
+#include "simnic.h"
 
 enum {
 	BATCH = 512,       /* rules a system call */
 	LIST_BATCH = 4096, /* far above what one bucket of the map may hold */
-	PATH_SIZE = 512,
 };
 
 struct late {
@@ -36,8 +32,7 @@ struct late {
 };
 
 struct wm_offload {
-	int rules_fd;
-	volatile const struct wm_softnic_ctl *ctl;
+	struct wm_simnic nic;
 	struct wm_offload_caps caps;
 	uint32_t asked; /* installs so far, for install_every */
 	/* Installs in progress, in the order in which they were asked for. */
@@ -58,57 +53,9 @@ static uint64_t now_ns(void)
 
 /* --- open and close --- */
 
-static int get_pin(const char *dir, const char *name, size_t value_size, uint32_t *entries,
-		   struct wm_err *err)
-{
-	struct bpf_map_info info = {};
-	__u32 len = sizeof(info);
-	char path[PATH_SIZE];
-	int fd, ret;
-
-	if (snprintf(path, sizeof(path), "%s/%s", dir, name) >= (int)sizeof(path))
-		return wm_err__set(err, -ENAMETOOLONG, "offload sim: %s is too long", dir);
-	fd = bpf_obj_get(path);
-	if (fd < 0)
-		return wm_err__sys(err, fd, "offload sim: %s (is a software NIC attached there?)",
-				   path);
-	ret = bpf_obj_get_info_by_fd(fd, &info, &len);
-	if (!ret && info.value_size != value_size)
-		ret = -EPROTO;
-	if (ret) {
-		close(fd);
-		return wm_err__sys(err, ret, "offload sim: %s is no map of this version", path);
-	}
-	if (entries)
-		*entries = info.max_entries;
-	return fd;
-}
-
-static int map_ctl(struct wm_offload *off, const char *dir, struct wm_err *err)
-{
-	void *page;
-	int fd;
-
-	fd = get_pin(dir, WM_SOFTNIC_CTL, sizeof(*off->ctl), NULL, err);
-	if (fd < 0)
-		return fd;
-	page = mmap(NULL, sizeof(*off->ctl), PROT_READ, MAP_SHARED, fd, 0);
-	close(fd);
-	if (page == MAP_FAILED)
-		return wm_err__sys(err, -errno, "offload sim: map %s/%s", dir, WM_SOFTNIC_CTL);
-	off->ctl = page;
-	if (off->ctl->version != WM_SOFTNIC_VERSION)
-		return wm_err__set(err, -EPROTO, "offload sim: %s is of another version", dir);
-	off->caps.mark_bits = off->ctl->mark_bits;
-	return 0;
-}
-
 static void sim_close(struct wm_offload *off)
 {
-	if (off->ctl)
-		munmap((void *)off->ctl, sizeof(*off->ctl));
-	if (off->rules_fd >= 0)
-		close(off->rules_fd);
+	wm_simnic__close(&off->nic);
 	free(off->late);
 	free(off->values);
 	free(off->keys);
@@ -117,17 +64,22 @@ static void sim_close(struct wm_offload *off)
 
 static int open_parts(struct wm_offload *off, const char *dir, struct wm_err *err)
 {
+	int ret;
+
 	off->keys = calloc(LIST_BATCH, sizeof(*off->keys));
 	off->values = calloc(LIST_BATCH, sizeof(*off->values));
 	if (!off->keys || !off->values)
 		return wm_err__sys(err, -ENOMEM, "offload sim");
-	off->rules_fd = get_pin(dir, WM_SOFTNIC_RULES, sizeof(*off->values), &off->caps.capacity,
-				err);
-	if (off->rules_fd < 0)
-		return off->rules_fd;
-	off->caps.tcp_flags = true;
-	off->caps.stats = true;
-	return map_ctl(off, dir, err);
+	ret = wm_simnic__open(&off->nic, dir, err);
+	if (ret)
+		return ret;
+	off->caps = (struct wm_offload_caps){
+		.mark_bits = off->nic.ctl->mark_bits,
+		.capacity = off->nic.capacity,
+		.tcp_flags = true,
+		.stats = true,
+	};
+	return 0;
 }
 
 static int sim_open(struct wm_offload **out, const char *interface, const char *argument,
@@ -137,13 +89,9 @@ static int sim_open(struct wm_offload **out, const char *interface, const char *
 	int ret;
 
 	(void)interface; /* the software NIC stands at the other end of the wire */
-	if (!argument || !*argument)
-		return wm_err__set(err, -EINVAL, "offload sim: needs the pin directory of "
-				   "a software NIC");
 	off = calloc(1, sizeof(*off));
 	if (!off)
 		return wm_err__sys(err, -ENOMEM, "offload sim");
-	off->rules_fd = -1;
 	ret = open_parts(off, argument, err);
 	if (ret)
 		sim_close(off);
@@ -173,7 +121,7 @@ static void put(struct wm_offload *off, size_t n, int **result)
 
 	while (done < n) {
 		__u32 count = n - done;
-		int ret = bpf_map_update_batch(off->rules_fd, off->keys + done, off->values + done,
+		int ret = bpf_map_update_batch(off->nic.rules_fd, off->keys + done, off->values + done,
 					       &count, NULL);
 
 		if (ret && count >= n - done)
@@ -203,16 +151,16 @@ static int keep_for_later(struct wm_offload *off, const struct wm_rule *rule)
 /* What the NIC's faults make of an install; 1: it goes into the table. */
 static int act_fault(struct wm_offload *off, const struct wm_rule *rule)
 {
-	uint32_t every = off->ctl->install_every, bits = off->caps.mark_bits;
+	uint32_t every = off->nic.ctl->install_every, bits = off->caps.mark_bits;
 
 	off->asked++;
 	if (bits < 32 && rule->mark >> bits)
 		return -ERANGE;
-	if (off->ctl->install_errno && (!every || off->asked % every == 0))
-		return -(int)off->ctl->install_errno;
-	if (off->ctl->install_lose)
+	if (off->nic.ctl->install_errno && (!every || off->asked % every == 0))
+		return -(int)off->nic.ctl->install_errno;
+	if (off->nic.ctl->install_lose)
 		return 0;
-	if (off->ctl->install_delay_ns)
+	if (off->nic.ctl->install_delay_ns)
 		return keep_for_later(off, rule);
 	return 1;
 }
@@ -240,7 +188,7 @@ static void sim_install(struct wm_offload *off, const struct wm_rule *rules, siz
 static int sim_poll(struct wm_offload *off,
 		    void (*done)(void *arg, const struct wm_rule *rule, int result), void *arg)
 {
-	uint64_t now = now_ns(), delay = off->ctl->install_delay_ns;
+	uint64_t now = now_ns(), delay = off->nic.ctl->install_delay_ns;
 	size_t due = 0;
 
 	while (due < off->n_late && off->late[due].asked_ns + delay <= now) {
@@ -276,7 +224,7 @@ static void take(struct wm_offload *off, const struct wm_flow *flows, size_t n, 
 
 	while (done < n) {
 		__u32 count = n - done;
-		int ret = bpf_map_delete_batch(off->rules_fd, flows + done, &count, NULL);
+		int ret = bpf_map_delete_batch(off->nic.rules_fd, flows + done, &count, NULL);
 
 		if (ret && count >= n - done)
 			count = 0;
@@ -289,9 +237,9 @@ static void take(struct wm_offload *off, const struct wm_flow *flows, size_t n, 
 
 static void sim_remove(struct wm_offload *off, const struct wm_flow *flows, size_t n, int *result)
 {
-	int fault = -(int)off->ctl->remove_errno;
+	int fault = -(int)off->nic.ctl->remove_errno;
 
-	if (fault || off->ctl->remove_lose) {
+	if (fault || off->nic.ctl->remove_lose) {
 		for (size_t i = 0; i < n; i++)
 			result[i] = fault;
 		return;
@@ -331,7 +279,7 @@ static int sim_list(struct wm_offload *off,
 
 	do {
 		count = LIST_BATCH;
-		ret = bpf_map_lookup_batch(off->rules_fd, from, &position, off->keys, off->values,
+		ret = bpf_map_lookup_batch(off->nic.rules_fd, from, &position, off->keys, off->values,
 					   &count, NULL);
 		if (ret && ret != -ENOENT)
 			return ret;
