@@ -26,7 +26,9 @@
  *             abi, vips, reals, dests, dests_max, retiring, flows_max, packets,
  *             bytes, marked,
  *             offload {backend, rules, rules_max, mark_bits, backing_off},
- *             reloads, last_reload {ok, text, age_s} (absent before the first)
+ *             reloads, reload_state ("idle"|"reading" the file|"finding" next hops|
+ *             "changing" the data plane), last_reload {ok, text, age_s} (absent before
+ *             the first)
  * vip      -> [ {name, address, port (0 every), protocol, number, hash, offload,
  *             ring, reals, packets, marked, bytes, flows} ]
  * real     vip -> [ {vip, address, weight, dest, slots, share (of the ring, 0..1),
@@ -51,7 +53,9 @@
  *          -> {protocol, source, destination, vip (null: not ours), slot, dest,
  *             real (null: nobody), outer_source,
  *             flow (null or {dest, real}: what the flow table says instead)}
- * reload   -> {summary}            (an error changes nothing)
+ * reload   -> {summary}            (an error changes nothing). The reply comes when the
+ *             change is made; others are served meanwhile. One that is asked for while
+ *             another runs begins after it, and one serves all who asked by then.
  */
 #ifndef WAYMARK_CTL_H
 #define WAYMARK_CTL_H

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import struct
 from pathlib import Path
 
@@ -208,3 +209,61 @@ def attach_decap(topology, mode="auto"):
 
 def endpoint(address, port):
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+class Client:
+    """One connection to the control socket."""
+
+    def __init__(self, path):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(20)
+        self.sock.connect(str(path))
+        self.file = self.sock.makefile("rb")
+
+    def send(self, **request):
+        self.sock.sendall(json.dumps(request).encode() + b"\n")
+
+    def reply(self):
+        """The next reply; None: closed."""
+        line = self.file.readline()
+        assert not line or line.endswith(b"\n")
+        return json.loads(line) if line else None
+
+    def ask(self, command, **arguments):
+        self.send(command=command, **arguments)
+        reply = self.reply()
+        assert reply["ok"] is True, reply
+        return reply["data"]
+
+    def refused(self, command, **arguments):
+        """The error's text; the connection stays."""
+        self.send(command=command, **arguments)
+        reply = self.reply()
+        assert reply["ok"] is False and isinstance(reply["errno"], int) and reply["errno"] > 0
+        return reply["error"]
+
+    def close(self):
+        self.file.close()
+        self.sock.close()
+
+
+def proven_flow(balancer):
+    """Arguments that name a UDP flow of the client which got a rule."""
+    net = balancer.topology
+    with net.client.entered():
+        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sock.connect((net.vips[0], 7))
+    source = "{}:{}".format(*sock.getsockname())
+    wanted = {"protocol": "udp", "source": source, "destination": f"{net.vips[0]}:7"}
+    client = Client(balancer.socket)
+
+    def has_rule():
+        for _ in range(10):
+            sock.send(b"x")
+        rule = client.ask("flow", **wanted)["rule"]
+        return rule and rule["state"] == "active"
+
+    wait_for(has_rule, "a rule for the flow")
+    client.close()
+    sock.close()
+    return wanted

@@ -11,49 +11,13 @@ import time
 import pytest
 from netns import sh, wait_for
 from servers import HttpConnection, start_nginx
-from waymark import BUILD, ROOT, Balancer, SoftNic, attach_decap
+from waymark import BUILD, ROOT, Balancer, Client, SoftNic, attach_decap, proven_flow
 
 WEB = "tcp4-1-80"
 MISSING = "10.200.2.99"  # an address that nobody has
 
 
 # --- helpers ---
-
-
-class Client:
-    """One connection to the control socket."""
-
-    def __init__(self, path):
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(20)
-        self.sock.connect(str(path))
-        self.file = self.sock.makefile("rb")
-
-    def send(self, **request):
-        self.sock.sendall(json.dumps(request).encode() + b"\n")
-
-    def reply(self):
-        """The next reply; None: closed."""
-        line = self.file.readline()
-        assert not line or line.endswith(b"\n")
-        return json.loads(line) if line else None
-
-    def ask(self, command, **arguments):
-        self.send(command=command, **arguments)
-        reply = self.reply()
-        assert reply["ok"] is True, reply
-        return reply["data"]
-
-    def refused(self, command, **arguments):
-        """The error's text; the connection stays."""
-        self.send(command=command, **arguments)
-        reply = self.reply()
-        assert reply["ok"] is False and isinstance(reply["errno"], int) and reply["errno"] > 0
-        return reply["error"]
-
-    def close(self):
-        self.file.close()
-        self.sock.close()
 
 
 @pytest.fixture(scope="module")
@@ -107,28 +71,6 @@ def state(balancer):
         client.close()
 
 
-def proven_flow(balancer):
-    """Arguments that name a UDP flow of the client which got a rule."""
-    net = balancer.topology
-    with net.client.entered():
-        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    sock.connect((net.vips[0], 7))
-    source = "{}:{}".format(*sock.getsockname())
-    wanted = {"protocol": "udp", "source": source, "destination": f"{net.vips[0]}:7"}
-    client = Client(balancer.socket)
-
-    def has_rule():
-        for _ in range(10):
-            sock.send(b"x")
-        rule = client.ask("flow", **wanted)["rule"]
-        return rule and rule["state"] == "active"
-
-    wait_for(has_rule, "a rule for the flow")
-    client.close()
-    sock.close()
-    return wanted
-
-
 # --- shapes ---
 
 TRAFFIC = {"packets", "marked", "bytes", "flows"}
@@ -142,7 +84,7 @@ SHAPES = {
         "abi",
         "vips", "reals", "dests", "dests_max", "retiring", "flows_max", "packets", "bytes", "marked",
         "offload", "offload.backend", "offload.rules", "offload.rules_max", "offload.mark_bits",
-        "offload.backing_off", "reloads", "last_reload", "last_reload.ok", "last_reload.text",
+        "offload.backing_off", "reloads", "reload_state", "last_reload", "last_reload.ok", "last_reload.text",
         "last_reload.age_s"},
     "vip": {f"[].{k}" for k in TRAFFIC | {"name", "address", "port", "protocol", "number", "hash",
                                            "offload", "ring", "reals"}},

@@ -48,7 +48,7 @@ STATUS = {
     "packets": 4000, "bytes": 2048, "marked": 3500,
     "offload": {"backend": "sim", "rules": 53, "rules_max": 60000, "mark_bits": 16,
                 "backing_off": False},
-    "reloads": 2, "last_reload": {"ok": True, "text": "1 vip added", "age_s": 185.0},
+    "reloads": 2, "reload_state": "idle", "last_reload": {"ok": True, "text": "1 vip added", "age_s": 185.0},
 }
 COUNTERS = dict(re.findall(r"X\(\w+, (\w+), \"([^\"]*)\"\)",
                            (ROOT / "include/waymark/abi.h").read_text()))

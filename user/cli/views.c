@@ -42,6 +42,7 @@ static const struct column status_keys[] = {
 	{ "offload.backing_off", "backing off", FORMAT_TEXT,
 	  "the NIC refused rules; the next attempt waits" },
 	{ "reloads", "reloads", FORMAT_COUNT, "configurations read since the start" },
+	{ "reload_state", "reload state", FORMAT_TEXT, "idle, reading, finding or changing" },
 	{ "last_reload.ok", "reload ok", FORMAT_TEXT,
 	  "the last one succeeded; absent before the first reload, as the next two" },
 	{ "last_reload.text", "reload", FORMAT_TEXT, "what it changed, or why it failed" },

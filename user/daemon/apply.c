@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The order in which a plan is carried out; model.h says why:
+ * A change is planned, and then carried out in this order; model.h says why:
  *
- *   destinations that are new            nobody names them yet
  *   rings that change                    into rings that nobody names yet
+ *   destinations that are new            nobody names them yet
  *   all vips at once                     the one store that switches
  *   control page, next hops
  *   grace period                         the last packet that saw the old is gone
@@ -11,6 +11,12 @@
  *
  * What can fail (memory, a vip table that is too full) comes before the switch
  * and is taken back.
+ *
+ * Planning and the rings take most of the time, a second where there are
+ * thousands of rings. They need nothing but the present model, which stays as it
+ * is meanwhile (retire.c keeps still), and rings that are free: once the daemon
+ * serves, they are a worker's, and the loop goes on. One change is under way at
+ * a time. Next hops that become known meanwhile are the next change.
  *
  * A real whose next hop is unknown is planned with weight 0: it has its id, but
  * no slot, and its entry is not written. When the hop becomes known the entry is
@@ -25,6 +31,7 @@
 
 #include "daemon.h"
 #include "log.h"
+#include "pool.h"
 
 /* --- the configuration as far as it can be served now --- */
 
@@ -144,43 +151,32 @@ static void clear_dests(struct wm_daemon *d, const struct wm_plan *plan)
 
 /* --- rings --- */
 
-static void count_slots(struct wm_daemon *d, const struct wm_model_vip *vip)
-{
-	const struct wm_ring *ring = wm_dp__ring(d->dp, vip->ring);
+struct filling {
+	struct wm_dp *dp;
+	const struct wm_plan *plan;
+};
 
-	for (size_t i = 0; i < vip->n_dests; i++)
-		d->slots[vip->dests[i]] = 0;
-	for (uint32_t slot = 0; slot < WM_RING_SLOTS; slot++)
-		if (ring->slot[slot] < end_of_ids(d))
-			d->slots[ring->slot[slot]]++;
+static int fill_ring(void *arg, size_t i)
+{
+	const struct filling *f = arg;
+	const struct wm_plan_ring *ring = &f->plan->rings[i];
+
+	memcpy(wm_dp__ring(f->dp, ring->ring)->slot, ring->slot,
+	       WM_RING_SLOTS * sizeof(*ring->slot));
+	return 0;
 }
 
-static void fill_rings(struct wm_daemon *d, const struct wm_plan *plan)
+/* On a thread that is not the loop's. */
+static int make_plan(struct wm_daemon *d, struct wm_change *change)
 {
-	for (size_t i = 0; i < plan->n_rings; i++)
-		memcpy(wm_dp__ring(d->dp, plan->rings[i].ring)->slot, plan->rings[i].slot,
-		       WM_RING_SLOTS * sizeof(*plan->rings[i].slot));
-}
+	struct filling filling = { .dp = d->dp };
+	int ret;
 
-static int by_ring(const void *a, const void *b)
-{
-	const struct wm_plan_ring *x = a, *y = b;
-
-	return x->ring < y->ring ? -1 : x->ring > y->ring;
-}
-
-/* Of the vips whose ring was filled, or of all. Sorts plan->rings. */
-static void count_all_slots(struct wm_daemon *d, struct wm_plan *plan, bool all)
-{
-	qsort(plan->rings, plan->n_rings, sizeof(*plan->rings), by_ring);
-	for (size_t i = 0; i < wm_model__n_vips(d->model); i++) {
-		const struct wm_model_vip *vip = wm_model__vip(d->model, i);
-		struct wm_plan_ring key = { .ring = vip->ring };
-
-		if (all || (plan->n_rings && bsearch(&key, plan->rings, plan->n_rings, sizeof(key),
-						     by_ring)))
-			count_slots(d, vip);
-	}
+	ret = wm_plan__make(d->model, &change->view, &change->plan, &change->err);
+	if (ret)
+		return ret;
+	filling.plan = change->plan;
+	return wm_pool__run(change->plan->n_rings, fill_ring, &filling);
 }
 
 /* --- vips --- */
@@ -250,16 +246,12 @@ void wm_apply__control_page(struct wm_daemon *d, const struct wm_config *config)
 static int switch_over(struct wm_daemon *d, const struct wm_plan *plan,
 		       const struct wm_config *config, struct wm_err *err)
 {
-	int ret;
+	int ret = wm_retire__reserve(&d->retire, plan->n_retire);
 
-	if (!d->slots)
-		d->slots = calloc(end_of_ids(d), sizeof(*d->slots));
-	ret = d->slots ? wm_retire__reserve(&d->retire, plan->n_retire) : -ENOMEM;
 	if (ret)
 		return wm_err__sys(err, ret, "cannot change the data plane");
 	reset_stats(d, plan);
 	write_dests(d, plan->next, config, true);
-	fill_rings(d, plan);
 	ret = plan->publish ? publish(d, plan->next, err) : 0;
 	if (ret)
 		take_back_dests(d, plan);
@@ -270,7 +262,6 @@ static int carry_out(struct wm_daemon *d, struct wm_plan *plan, const struct wm_
 		     struct wm_err *err)
 {
 	struct wm_model *before = d->model;
-	bool first = !d->slots;
 	int ret;
 
 	ret = switch_over(d, plan, config, err);
@@ -284,38 +275,112 @@ static int carry_out(struct wm_daemon *d, struct wm_plan *plan, const struct wm_
 		wm_dp__grace(d->dp);
 	wm_retire__trim(d);
 	clear_dests(d, plan);
-	count_all_slots(d, plan, first);
 	retire_unwanted_rules(d, before);
 	wm_model__free(before);
 	return 0;
 }
 
+/* --- a change --- */
+
+static void end_change(struct wm_change *change)
+{
+	wm_plan__free(change->plan);
+	free_view(&change->view);
+	*change = (struct wm_change){};
+}
+
 int wm_apply__config(struct wm_daemon *d, const struct wm_config *config, char *summary,
 		     size_t size, struct wm_err *err)
 {
-	struct wm_plan *plan = NULL;
-	struct wm_config view;
+	struct wm_change change = {};
 	int ret;
 
-	if (make_view(d, config, &view))
+	if (make_view(d, config, &change.view))
 		return wm_err__sys(err, -ENOMEM, "cannot plan the configuration");
-	ret = wm_plan__make(d->model, &view, &plan, err);
-	if (!ret)
-		ret = carry_out(d, plan, &view, err);
+	ret = make_plan(d, &change);
+	if (ret)
+		*err = change.err;
+	else
+		ret = carry_out(d, change.plan, &change.view, err);
 	if (!ret && summary)
-		snprintf(summary, size, "%s", plan->summary);
-	wm_plan__free(plan);
-	free_view(&view);
+		snprintf(summary, size, "%s", change.plan->summary);
+	end_change(&change);
 	return ret;
+}
+
+static void plan(void *arg)
+{
+	struct wm_daemon *d = arg;
+
+	d->apply.change.error = make_plan(d, &d->apply.change);
+}
+
+static void planned(void *arg)
+{
+	struct wm_daemon *d = arg;
+	struct wm_change change = d->apply.change;
+	wm_apply_done done = d->apply.done;
+	int ret = change.error;
+
+	if (!ret)
+		ret = carry_out(d, change.plan, &change.view, &change.err);
+	d->apply.busy = false;
+	done(d, ret, ret ? change.err.text : change.plan->summary);
+	end_change(&change);
+	wm_apply__catch_up(d);
+}
+
+int wm_apply__start(struct wm_daemon *d, const struct wm_config *config, wm_apply_done done)
+{
+	struct wm_apply *apply = &d->apply;
+
+	if (apply->busy)
+		return -EBUSY;
+	apply->change = (struct wm_change){};
+	if (make_view(d, config, &apply->change.view))
+		return -ENOMEM;
+	apply->busy = true;
+	apply->done = done;
+	wm_worker__start(apply->worker, plan, planned, d);
+	return 0;
+}
+
+int wm_apply__init(struct wm_daemon *d)
+{
+	return wm_worker__new(&d->apply.worker, d->event);
+}
+
+void wm_apply__free(struct wm_apply *apply)
+{
+	wm_worker__free(apply->worker);
+	if (apply->busy)
+		end_change(&apply->change);
+	*apply = (struct wm_apply){};
+}
+
+/* --- next hops --- */
+
+static void hops_applied(struct wm_daemon *d, int ret, const char *text)
+{
+	(void)d;
+	if (ret)
+		wm_error("cannot use the next hops that were found: %s", text);
+	else
+		wm_debug("next hops have changed: %s", text);
 }
 
 void wm_apply__hops(struct wm_daemon *d)
 {
-	char summary[256];
-	struct wm_err err;
+	d->apply.hops_due = true;
+	wm_apply__catch_up(d);
+}
 
-	if (wm_apply__config(d, d->config, summary, sizeof(summary), &err))
-		wm_error("cannot use the next hops that were found: %s", err.text);
-	else
-		wm_debug("next hops have changed: %s", summary);
+void wm_apply__catch_up(struct wm_daemon *d)
+{
+	/* A reload that has its file will bring the next hops along. */
+	if (!d->apply.hops_due || d->apply.busy || wm_reload__changes(d))
+		return;
+	d->apply.hops_due = false;
+	if (wm_apply__start(d, d->config, hops_applied))
+		hops_applied(d, -ENOMEM, strerror(ENOMEM));
 }

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Each connection is in one of three phases:
+ * Each connection is in one of four phases:
  *
  *   reading   a line is cut off and answered at once;
+ *   waiting   for the end of a reload that it asked for: replies come in the order
+ *             of the requests, so nothing else is answered before;
  *   writing   a reply did not fit the socket's buffer; nothing is read before it
  *             is out. So one reply is all that a slow reader can make us hold;
  *   leaving   after a bad message: its reply is written, then our side is shut
@@ -48,6 +50,7 @@ struct client {
 	struct wm_lines lines;
 	char *out;              /* a reply under way */
 	size_t out_len, out_done;
+	uint64_t reload;        /* number of the one whose end is waited for; 0: none */
 	bool leaving, shut;
 };
 
@@ -82,7 +85,12 @@ static void drop(struct client *client)
 
 static void on_idle(void *arg)
 {
-	drop(arg);
+	struct client *client = arg;
+
+	if (client->reload)
+		wm_timer__arm(&client->idle, IDLE_US); /* it is we who are slow */
+	else
+		drop(client);
 }
 
 /* Writes what is due. 0: all is out; 1: the peer has to read first; -errno. */
@@ -109,13 +117,17 @@ static int flush(struct client *client)
 /* One line in, one line out. */
 static int answer(struct client *client, const char *line, size_t len)
 {
-	bool close_after = false;
+	struct wm_answer reply;
 
-	client->out = wm_request__answer(client->control->daemon, line, len, &client->out_len,
-					 &close_after);
-	if (!client->out)
+	wm_request__answer(client->control->daemon, line, len, &reply);
+	client->reload = reply.reload;
+	if (client->reload)
+		return 0;
+	if (!reply.line)
 		return -ENOMEM;
-	client->leaving = close_after;
+	client->out = reply.line;
+	client->out_len = reply.len;
+	client->leaving = reply.bad;
 	return flush(client);
 }
 
@@ -139,7 +151,7 @@ static int take_lines(struct client *client)
 		if (!line)
 			return 0;
 		ret = answer(client, line, len);
-		if (ret || client->leaving)
+		if (ret || client->leaving || client->reload)
 			return ret;
 	}
 	return 1;
@@ -182,7 +194,7 @@ static int go_on(struct client *client)
 
 	if (!ret && !client->leaving) {
 		ret = take_lines(client);
-		if (!ret && !client->leaving)
+		if (!ret && !client->leaving && !client->reload)
 			ret = read_more(client);
 	}
 	if (!ret && client->leaving)
@@ -190,20 +202,29 @@ static int go_on(struct client *client)
 	return ret;
 }
 
+/* While there is something to write, or lines are left from the last turn, the
+ * peer's room in its buffer is what we wait for. */
+static void listen_for(struct client *client, bool room)
+{
+	sd_event_source_set_io_events(client->io, client->reload ? 0 : room ? EPOLLOUT : EPOLLIN);
+}
+
 static int on_ready(sd_event_source *source, int fd, uint32_t revents, void *arg)
 {
 	struct client *client = arg;
-	int ret = go_on(client);
+	int ret = -EPIPE;
 
+	(void)source;
 	(void)fd;
-	(void)revents;
-	if (ret < 0) {
+	/* Who waits for a reload is only woken for having gone. */
+	if (!client->reload)
+		ret = go_on(client);
+	else if (!(revents & (EPOLLHUP | EPOLLERR)))
+		ret = 0;
+	if (ret < 0)
 		drop(client);
-		return 0;
-	}
-	/* While there is something to write, or lines are left from the last
-	 * turn, the peer's room in its buffer is what we wait for. */
-	sd_event_source_set_io_events(source, ret > 0 ? EPOLLOUT : EPOLLIN);
+	else
+		listen_for(client, ret > 0);
 	return 0;
 }
 
@@ -258,6 +279,23 @@ static int on_connection(sd_event_source *source, int listener, uint32_t revents
 	else if (add_client(control, fd))
 		turn_away(fd, "out of memory");
 	return 0;
+}
+
+void wm_control__reloaded(struct wm_control *control)
+{
+	struct wm_daemon *d = control->daemon;
+
+	for (struct client *client = control->clients, *next; client; client = next) {
+		next = client->next;
+		if (!client->reload || client->reload > d->reload.count)
+			continue;
+		client->reload = 0;
+		client->out = wm_request__reloaded(d, &client->out_len);
+		if (!client->out || flush(client) < 0)
+			drop(client);
+		else
+			listen_for(client, true); /* lines may be left */
+	}
 }
 
 /* --- the socket --- */

@@ -19,6 +19,8 @@ struct wm_control;
  */
 int wm_control__open(struct wm_control **control, const char *path, struct wm_err *err);
 int wm_control__serve(struct wm_control *control, struct wm_daemon *daemon, struct wm_err *err);
+/* A reload has ended: answer those who asked for it. */
+void wm_control__reloaded(struct wm_control *control);
 /* Removes the socket too, if it is still ours. */
 void wm_control__close(struct wm_control *control);
 

@@ -227,6 +227,8 @@ static int make_true(struct wm_daemon *d, struct wm_err *err)
 		ret = wm_adopt__model(d, err);
 	if (ret)
 		return ret;
+	if (wm_apply__init(d) < 0 || wm_reload__init(d) < 0)
+		return wm_err__sys(err, -ENOMEM, "cannot prepare for changes");
 	if (wm_retire__init(d) < 0 || wm_hops__add(d->hops, d->config))
 		return wm_err__sys(err, -ENOMEM, "cannot follow the next hops");
 	wm_hops__wait(d->hops, HOPS_WAIT_MS);
@@ -243,11 +245,9 @@ static int make_true(struct wm_daemon *d, struct wm_err *err)
 
 static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *info, void *arg)
 {
-	struct wm_err err;
-
 	(void)source;
 	(void)info;
-	wm_reload__now(arg, &err); /* it says in the log how that went */
+	wm_reload__request(arg); /* the log will say how that went */
 	return 0;
 }
 
@@ -318,13 +318,14 @@ int wm_daemon__run(struct wm_daemon *d)
 void wm_daemon__stop(struct wm_daemon *d)
 {
 	wm_control__close(d->control);
+	wm_reload__free(&d->reload);
+	wm_apply__free(&d->apply);
 	wm_links__close(&d->links);
 	wm_events__stop(&d->events);
 	wm_retire__free(&d->retire);
 	wm_nic__stop(&d->nic);
 	wm_hops__free(d->hops);
 	wm_model__free(d->model);
-	free(d->slots);
 	wm_dp__close(d->dp);
 	wm_lock__release(&d->lock);
 	wm_config__free(d->config);

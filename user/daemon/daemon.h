@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * waymarkd's state, all of it. One thread, one sd-event loop: whatever runs, runs
- * alone and to its end. The rooms below decide (core: what there should be;
- * offload: which flows get rules); this room brings them together.
+ * waymarkd's state, all of it. One sd-event loop on one thread: whatever runs
+ * there, runs alone and to its end. What would take long, reading a configuration
+ * and planning a change, is a worker's (worker.h), which says when it is done. The
+ * rooms below decide (core: what there should be; offload: which flows get
+ * rules); this room brings them together.
  */
 #ifndef WM_DAEMON_H
 #define WM_DAEMON_H
@@ -12,6 +14,7 @@
 #include <stdint.h>
 #include <systemd/sd-event.h>
 
+#include "apply.h"
 #include "config.h"
 #include "dataplane.h"
 #include "err.h"
@@ -43,12 +46,12 @@ struct wm_daemon {
 	struct wm_dp *dp;
 	struct wm_hops *hops;     /* towards the reals */
 	struct wm_model *model;   /* what the data plane holds */
-	uint32_t *slots;          /* by destination id: slots of its vip's ring */
 	struct wm_nic nic;
 	struct wm_retire retire;
 	struct wm_events events;
 	struct wm_links links;
 	struct wm_control *control;
+	struct wm_apply apply;
 	struct wm_reload reload;
 	struct wm_err fatal;      /* why the loop ended, if not by a signal */
 };

@@ -379,7 +379,7 @@ void wm_hops__keep(struct wm_hops *hops, const struct wm_config *config)
 /* --- ask --- */
 
 /* Not for those that were waited for before. */
-static bool worth_waiting(const struct wm_hops *hops)
+bool wm_hops__waiting(const struct wm_hops *hops)
 {
 	for (size_t i = 0; i < hops->n; i++)
 		if (hops->entry[i].routed && !hops->entry[i].known && !hops->entry[i].warned)
@@ -392,7 +392,7 @@ void wm_hops__wait(struct wm_hops *hops, int ms)
 	struct pollfd heard = { .fd = wm_neigh__fd(hops->neigh), .events = POLLIN };
 	uint64_t now = wm_now_ns(), end = now + ms * 1000000ull;
 
-	for (; worth_waiting(hops) && now < end; now = wm_now_ns())
+	for (; wm_hops__waiting(hops) && now < end; now = wm_now_ns())
 		if (poll(&heard, 1, (end - now) / 1000000 + 1) > 0)
 			hear(hops);
 }

@@ -33,7 +33,9 @@ int wm_hops__add(struct wm_hops *hops, const struct wm_config *config);
 /* Follow only these any more. */
 void wm_hops__keep(struct wm_hops *hops, const struct wm_config *config);
 
-/* Wait until all are known that nobody was warned of, `ms` at most. */
+/* Is there one that is not known and that nobody was warned of? */
+bool wm_hops__waiting(const struct wm_hops *hops);
+/* Wait until there is none, `ms` at most, and hold up the loop. */
 void wm_hops__wait(struct wm_hops *hops, int ms);
 /* Name in the log those that are not, each once. */
 void wm_hops__warn(struct wm_hops *hops);

@@ -11,7 +11,7 @@ void wm_notify__ready(const struct wm_daemon *d)
 	char text[256];
 
 	wm_daemon__describe(d, text, sizeof(text));
-	sd_notifyf(0, "READY=1\nSTATUS=%s%s", d->reload.last_ns && !d->reload.ok ?
+	sd_notifyf(0, "READY=1\nSTATUS=%s%s", d->reload.last_ns && d->reload.error ?
 		   "last reload failed; " : "", text);
 }
 

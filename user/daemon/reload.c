@@ -3,20 +3,44 @@
  * Check everything that can be refused, then change. What was fixed when the
  * program was loaded or attached, or would change the way of every flow, is
  * refused while it runs.
+ *
+ *   idle -> reading -> finding -> changing -> idle
+ *
+ *   reading    a worker reads the file; a large one takes a while, and a file may
+ *              be slow to come. Nothing else depends on it yet
+ *   finding    the loop goes on, and new next hops have a moment to answer
+ *   changing   apply.c plans, on a worker, and carries the plan out
+ *
+ * A reload that is asked for meanwhile comes after: the file may have changed since
+ * it was read. One is enough for all who ask. Each attempt has a number, the count
+ * of attempts when it has ended, so whoever asked knows which one was theirs.
  */
 #include "reload.h"
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "adopt.h"
 #include "apply.h"
+#include "control.h"
 #include "daemon.h"
 #include "log.h"
 #include "notify.h"
 
-enum { HOPS_WAIT_MS = 500 }; /* for the next hops of new reals: nothing else runs meanwhile */
+#define HOPS_WAIT_NS 500000000ull /* for the next hops of new reals */
+
+enum { LOOK_US = 5 * WM_TIMER_MS };
+
+/* What a worker reads: its own, so that it can be left alone with it. */
+struct wm_reading {
+	struct wm_daemon *daemon;
+	char *path;
+	struct wm_config *config;
+	int error;
+	struct wm_err err;
+};
 
 void wm_reload__warn(const char *text, void *arg)
 {
@@ -68,24 +92,6 @@ static const char *fixed_key(const struct wm_config *is, const struct wm_config 
 	return NULL;
 }
 
-static int load(struct wm_daemon *d, struct wm_config **config, struct wm_err *err)
-{
-	const char *key;
-	int ret;
-
-	ret = wm_config__load(d->options->config, config, err, wm_reload__warn, NULL);
-	if (ret)
-		return ret;
-	key = fixed_key(d->config, *config);
-	if (!key)
-		return 0;
-	wm_config__free(*config);
-	return wm_err__set(err, -EINVAL, "%s: \"%s\" differs from what waymarkd runs with; that is "
-			   "fixed while it runs: restart waymarkd (for other sizes of flow-table "
-			   "or limits, end one that was started with --detach first)",
-			   d->options->config, key);
-}
-
 /* If next hops are to be found out from now on, begin with what is in use. */
 static int follow(struct wm_daemon *d, const struct wm_config *config)
 {
@@ -96,52 +102,196 @@ static int follow(struct wm_daemon *d, const struct wm_config *config)
 	return ret ? ret : wm_hops__add(d->hops, config);
 }
 
-static int change(struct wm_daemon *d, char *summary, size_t size, struct wm_err *err)
-{
-	struct wm_config *config;
-	int ret;
+/* --- the end --- */
 
-	ret = load(d, &config, err);
+static void start(struct wm_daemon *d);
+
+static void finish(struct wm_daemon *d, int ret, const char *text)
+{
+	struct wm_reload *reload = &d->reload;
+
+	reload->state = WM_RELOAD_IDLE;
+	reload->count++;
+	reload->last_ns = wm_now_ns();
+	reload->error = ret;
+	snprintf(reload->text, sizeof(reload->text), "%s", text);
 	if (ret)
-		return ret;
-	ret = follow(d, config);
+		wm_error("configuration not changed: %s", text);
+	else
+		wm_info("%s read again: %s", d->options->config, text);
+	wm_notify__ready(d);
+	wm_control__reloaded(d->control);
+	if (reload->again)
+		start(d);
+	wm_apply__catch_up(d);
+}
+
+/* Nothing has changed. */
+static void give_up(struct wm_daemon *d, int ret, const char *text)
+{
+	wm_hops__keep(d->hops, d->config);
+	wm_config__free(d->reload.config);
+	d->reload.config = NULL;
+	finish(d, ret, text);
+}
+
+/* --- changing --- */
+
+static void applied(struct wm_daemon *d, int ret, const char *text)
+{
+	struct wm_config *config = d->reload.config;
+
 	if (ret) {
-		wm_err__sys(err, ret, "cannot follow the next hops");
-		goto err_free;
+		give_up(d, ret, text);
+		return;
 	}
-	wm_hops__wait(d->hops, HOPS_WAIT_MS);
-	ret = wm_apply__config(d, config, summary, size, err);
-	if (ret)
-		goto err_free;
 	wm_hops__keep(d->hops, config);
 	wm_hops__warn(d->hops);
 	wm_nic__configure(&d->nic, config);
 	wm_config__free(d->config);
 	d->config = config;
-	return 0;
-
-err_free:
-	wm_hops__keep(d->hops, d->config);
-	wm_config__free(config);
-	return ret;
+	d->reload.config = NULL;
+	finish(d, 0, text);
 }
 
-int wm_reload__now(struct wm_daemon *d, struct wm_err *err)
+/* --- finding --- */
+
+/* Next hops that are found now or were before come along. */
+static void look(void *arg)
+{
+	struct wm_daemon *d = arg;
+	struct wm_reload *reload = &d->reload;
+	int ret = -EBUSY;
+
+	if (!wm_hops__waiting(d->hops) || wm_now_ns() >= reload->deadline_ns)
+		ret = wm_apply__start(d, reload->config, applied);
+	if (ret == -EBUSY)
+		wm_timer__arm(&reload->timer, LOOK_US);
+	else if (ret)
+		give_up(d, ret, "out of memory");
+	else
+		reload->state = WM_RELOAD_CHANGING;
+}
+
+static void find(struct wm_daemon *d)
+{
+	struct wm_err err = {};
+	int ret = follow(d, d->reload.config);
+
+	if (ret) {
+		wm_err__sys(&err, ret, "cannot follow the next hops");
+		give_up(d, ret, err.text);
+		return;
+	}
+	d->reload.state = WM_RELOAD_FINDING;
+	d->reload.deadline_ns = wm_now_ns() + HOPS_WAIT_NS;
+	look(d);
+}
+
+/* --- reading --- */
+
+static void free_reading(struct wm_reading *reading)
+{
+	if (!reading)
+		return;
+	wm_config__free(reading->config);
+	free(reading->path);
+	free(reading);
+}
+
+static void read_file(void *arg)
+{
+	struct wm_reading *r = arg;
+
+	r->error = wm_config__load(r->path, &r->config, &r->err, wm_reload__warn, NULL);
+}
+
+static int check_fixed(const struct wm_daemon *d, const struct wm_config *config,
+		       struct wm_err *err)
+{
+	const char *key = fixed_key(d->config, config);
+
+	if (!key)
+		return 0;
+	return wm_err__set(err, -EINVAL, "%s: \"%s\" differs from what waymarkd runs with; that is "
+			   "fixed while it runs: restart waymarkd (for other sizes of flow-table "
+			   "or limits, end one that was started with --detach first)",
+			   d->options->config, key);
+}
+
+static void was_read(void *arg)
+{
+	struct wm_reading *r = arg;
+	struct wm_daemon *d = r->daemon;
+
+	d->reload.reading = NULL;
+	if (!r->error)
+		r->error = check_fixed(d, r->config, &r->err);
+	if (r->error) {
+		finish(d, r->error, r->err.text);
+	} else {
+		d->reload.config = r->config;
+		r->config = NULL;
+		find(d);
+	}
+	free_reading(r);
+}
+
+static void start(struct wm_daemon *d)
+{
+	struct wm_reading *r = calloc(1, sizeof(*r));
+
+	d->reload.again = false;
+	wm_notify__reloading();
+	if (r) {
+		r->daemon = d;
+		r->path = strdup(d->options->config);
+	}
+	if (!r || !r->path) {
+		free_reading(r);
+		finish(d, -ENOMEM, "out of memory");
+		return;
+	}
+	d->reload.state = WM_RELOAD_READING;
+	d->reload.reading = r;
+	wm_worker__start(d->reload.worker, read_file, was_read, r);
+}
+
+/* --- from outside --- */
+
+uint64_t wm_reload__request(struct wm_daemon *d)
 {
 	struct wm_reload *reload = &d->reload;
-	char summary[256] = "";
-	int ret;
+	bool idle = reload->state == WM_RELOAD_IDLE;
+	uint64_t number = reload->count + (idle ? 1 : 2);
 
-	wm_notify__reloading();
-	ret = change(d, summary, sizeof(summary), err);
-	reload->count++;
-	reload->last_ns = wm_now_ns();
-	reload->ok = !ret;
-	snprintf(reload->text, sizeof(reload->text), "%s", ret ? err->text : summary);
-	if (ret)
-		wm_error("configuration not changed: %s", err->text);
+	if (idle)
+		start(d);
 	else
-		wm_info("%s read again: %s", d->options->config, summary);
-	wm_notify__ready(d);
-	return ret;
+		reload->again = true;
+	return number;
+}
+
+bool wm_reload__changes(const struct wm_daemon *d)
+{
+	return d->reload.state == WM_RELOAD_FINDING || d->reload.state == WM_RELOAD_CHANGING;
+}
+
+int wm_reload__init(struct wm_daemon *d)
+{
+	int ret = wm_worker__new(&d->reload.worker, d->event);
+
+	return ret ? ret : wm_timer__init(&d->reload.timer, d->event, look, d);
+}
+
+void wm_reload__free(struct wm_reload *reload)
+{
+	bool reading = wm_worker__busy(reload->worker);
+
+	wm_timer__free(&reload->timer);
+	wm_worker__abandon(reload->worker);
+	if (!reading)
+		free_reading(reload->reading);
+	wm_config__free(reload->config);
+	*reload = (struct wm_reload){};
 }

@@ -15,7 +15,6 @@
 /* replies_status.c */
 WM_REPLY(status);
 WM_REPLY(stats);
-WM_REPLY(reload);
 /* replies_model.c */
 WM_REPLY(vip);
 WM_REPLY(real);

@@ -93,9 +93,8 @@ static void append_reals(struct wm_daemon *d, json_t *list, size_t index)
 		wm_put__addr(o, "address", &dest->real);
 		wm_put__count(o, "weight", weight_of(d, index, i, dest));
 		wm_put__count(o, "dest", dest->id);
-		wm_put__count(o, "slots", d->slots[dest->id]);
-		json_object_set_new(o, "share",
-				    json_real(d->slots[dest->id] / (double)WM_RING_SLOTS));
+		wm_put__count(o, "slots", dest->slots);
+		json_object_set_new(o, "share", json_real(dest->slots / (double)WM_RING_SLOTS));
 		wm_put__traffic(o, &stats);
 		json_array_append_new(list, o);
 	}

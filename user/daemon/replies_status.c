@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The daemon as a whole: status, stats, reload. */
+/* The daemon as a whole: status, stats. */
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -99,13 +99,18 @@ static json_t *offload_status(const struct wm_nic *nic)
 
 static void put_reload(json_t *o, const struct wm_reload *reload)
 {
+	static const char *const states[] = {
+		[WM_RELOAD_IDLE] = "idle",       [WM_RELOAD_READING] = "reading",
+		[WM_RELOAD_FINDING] = "finding", [WM_RELOAD_CHANGING] = "changing",
+	};
 	json_t *last;
 
 	wm_put__count(o, "reloads", reload->count);
+	wm_put__text(o, "reload_state", states[reload->state]);
 	if (!reload->last_ns)
 		return;
 	last = json_object();
-	wm_put__bool(last, "ok", reload->ok);
+	wm_put__bool(last, "ok", !reload->error);
 	wm_put__text(last, "text", reload->text);
 	wm_put__seconds(last, "age_s", wm_now_ns() - reload->last_ns);
 	json_object_set_new(o, "last_reload", last);
@@ -171,14 +176,4 @@ WM_REPLY(stats)
 	json_object_set_new(o, "events", events);
 	*data = o;
 	return 0;
-}
-
-WM_REPLY(reload)
-{
-	int ret = wm_reload__now(daemon, err);
-
-	(void)request;
-	if (!ret)
-		*data = json_pack("{s:s}", "summary", daemon->reload.text);
-	return ret;
 }

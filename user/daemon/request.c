@@ -27,7 +27,7 @@ static const struct wm_command commands[] = {
 	{ "stats", {}, wm_reply__stats },
 	{ "ring", { { "vip", WM_ARGUMENT_TEXT, true } }, wm_reply__ring },
 	{ "where", FLOW_ARGUMENTS, wm_reply__where },
-	{ "reload", {}, wm_reply__reload },
+	{ "reload", {}, NULL }, /* wm_request__reloaded(), when it has ended */
 };
 
 static const struct wm_command *find_command(const char *name)
@@ -155,8 +155,8 @@ static char *accept_reply(json_t *data, size_t *len)
 	return wm_request__refuse("the answer is too long: ask for less", EMSGSIZE, len);
 }
 
-char *wm_request__answer(struct wm_daemon *daemon, const char *line, size_t len, size_t *out_len,
-			 bool *bad)
+void wm_request__answer(struct wm_daemon *daemon, const char *line, size_t len,
+			struct wm_answer *answer)
 {
 	json_error_t where;
 	json_t *request = json_loadb(line, len, JSON_REJECT_DUPLICATES, &where), *data = NULL;
@@ -164,12 +164,28 @@ char *wm_request__answer(struct wm_daemon *daemon, const char *line, size_t len,
 	struct wm_err err = {};
 	int ret = -EINVAL;
 
+	*answer = (struct wm_answer){};
 	command = check(request, &where, &err);
-	*bad = !command;
-	if (command)
+	answer->bad = !command;
+	if (command && !command->reply)
+		answer->reload = wm_reload__request(daemon);
+	else if (command)
 		ret = command->reply(daemon, request, &data, &err);
 	json_decref(request);
+	if (answer->reload)
+		return;
 	if (!ret && data)
-		return accept_reply(data, out_len);
-	return wm_request__refuse(*err.text ? err.text : strerror(-ret), -ret, out_len);
+		answer->line = accept_reply(data, &answer->len);
+	else
+		answer->line = wm_request__refuse(*err.text ? err.text : strerror(-ret), -ret,
+						  &answer->len);
+}
+
+char *wm_request__reloaded(struct wm_daemon *daemon, size_t *out_len)
+{
+	const struct wm_reload *reload = &daemon->reload;
+
+	if (reload->error)
+		return wm_request__refuse(reload->text, -reload->error, out_len);
+	return accept_reply(json_pack("{s:s}", "summary", reload->text), out_len);
 }

@@ -91,6 +91,10 @@ static void look(void *arg)
 	uint64_t now = wm_now_ns();
 	size_t kept = 0;
 
+	if (d->apply.busy) { /* the model that is planned from stays as it is */
+		wm_timer__arm(&retire->timer, LOOK_US);
+		return;
+	}
 	if (now >= retire->next_sweep_ns)
 		sweep(d, now);
 	for (size_t i = 0; i < retire->n; i++) {

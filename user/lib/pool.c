@@ -59,11 +59,11 @@ static size_t usable_cpus(void)
 
 int wm_pool__run(size_t n, int (*work)(void *arg, size_t i), void *arg)
 {
-	struct pool pool = { .work = work, .arg = arg, .n = n, .failed = SIZE_MAX,
-			     .lock = PTHREAD_MUTEX_INITIALIZER };
+	struct pool pool = { .work = work, .arg = arg, .n = n, .failed = SIZE_MAX };
 	size_t want = usable_cpus(), threads = 0;
 	pthread_t thread[THREADS_MAX];
 
+	pthread_mutex_init(&pool.lock, NULL);
 	if (want > n)
 		want = n;
 	while (threads < THREADS_MAX && threads + 1 < want &&
