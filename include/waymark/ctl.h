@@ -21,10 +21,11 @@
  * ("10.0.0.1", "[fc00::1]:80", port "*" for every port); counts are integers;
  * times are seconds (numbers) and end in _s.
  *
- * status   -> version, pid, uptime_s, config (path), interfaces [text], mode
- *             ("native"|"generic"), lane ("meta"|"kfunc"), adopted (bool), prog_id,
- *             abi, vips, reals, dests, dests_max, retiring, flows_max, packets,
- *             bytes, marked,
+ * status   -> version, pid, uptime_s, config (path), interfaces [text],
+ *             queues [text] ("eth0 0-3": of it only these are served),
+ *             mode ("native"|"generic"), lane ("meta"|"kfunc"), adopted (bool),
+ *             prog_id, abi, vips, reals, dests, dests_max, retiring, flows_max,
+ *             packets, bytes, marked,
  *             offload {backend, rules, rules_max, mark_bits, backing_off},
  *             reloads, reload_state ("idle"|"reading" the file|"finding" next hops|
  *             "changing" the data plane), last_reload {ok, text, age_s} (absent before

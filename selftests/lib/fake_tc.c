@@ -139,6 +139,8 @@ static void add(struct fake_tc *tc, const struct nlmsghdr *req, const struct tcm
 		return give_ack(tc, req, -EINVAL, NULL);
 	if (has_key(tc, old, &seen.rule.flow))
 		return give_ack(tc, req, -EEXIST, NULL);
+	if (tc->no_queues && seen.queue >= 0)
+		return give_ack(tc, req, -EOPNOTSUPP, TC_QUEUES_TEXT);
 	if (seen.mark == TC_REFUSED_MARK)
 		return give_ack(tc, req, -EOPNOTSUPP, TC_REFUSED_TEXT);
 	if (tc->n_filters >= tc->capacity) /* a replacement needs an entry as well */
@@ -273,4 +275,12 @@ uint32_t fake_tc__mark(const struct fake_tc *tc, uint32_t handle)
 		if (tc->filter[i].used && tc->filter[i].handle == handle)
 			return seen_in(tc->filter[i].message).mark;
 	return 0;
+}
+
+int fake_tc__queue(const struct fake_tc *tc, uint32_t handle)
+{
+	for (size_t i = 0; i < TC_FILTERS; i++)
+		if (tc->filter[i].used && tc->filter[i].handle == handle)
+			return seen_in(tc->filter[i].message).queue;
+	return -1;
 }

@@ -20,6 +20,7 @@ enum {
 };
 
 #define TC_REFUSED_TEXT "nic: this mark brings bad luck"
+#define TC_QUEUES_TEXT "nic: action can't be offloaded"
 #define TC_FULL_TEXT "nic: flow table full"
 
 struct tc_filter {
@@ -36,6 +37,7 @@ struct tc_answer {
 struct fake_tc {
 	int ifindex;        /* 0: no such device */
 	bool no_clsact, no_flower, qdisc;
+	bool no_queues;     /* rules that name a queue get -EOPNOTSUPP and TC_QUEUES_TEXT */
 	bool bare_acks;     /* answers have the request in them, as without CAP_ACK */
 	size_t capacity;
 	int send_errno;     /* send() fails with it */
@@ -56,5 +58,7 @@ void fake_tc__free(struct fake_tc *tc);
 struct wm_nl_io fake_tc__io(struct fake_tc *tc);
 /* The mark of the filter with this handle; 0: there is none. */
 uint32_t fake_tc__mark(const struct fake_tc *tc, uint32_t handle);
+/* The queue that it names; -1: none, or there is no such filter. */
+int fake_tc__queue(const struct fake_tc *tc, uint32_t handle);
 
 #endif

@@ -43,7 +43,8 @@ VIPS = [
 ]
 STATUS = {
     "version": "0.1.0", "pid": 4242, "uptime_s": 3725.5, "config": "/etc/waymark/waymark.yaml",
-    "interfaces": ["eth0", "eth1"], "mode": "native", "lane": "meta", "adopted": True, "prog_id": 77, "abi": 1,
+    "interfaces": ["eth0", "eth1"], "queues": ["eth1 0-3,6"], "mode": "native", "lane": "meta",
+    "adopted": True, "prog_id": 77, "abi": 1,
     "vips": 4, "reals": 5, "dests": 8, "dests_max": 4095, "retiring": 0, "flows_max": 1048576,
     "packets": 4000, "bytes": 2048, "marked": 3500,
     "offload": {"backend": "sim", "rules": 53, "rules_max": 60000, "mark_bits": 16,
@@ -197,6 +198,7 @@ def test_status_is_a_block(ask):
         "waymarkd": "0.1.0, pid 4242, up 1 h 2 min",
         "configuration": "/etc/waymark/waymark.yaml",
         "interfaces": "eth0, eth1 (native, program 77, adopted, abi 1)",
+        "queues": "eth1 0-3,6; the others are the host's",
         "vips": "4 with 5 reals",
         "destinations": "8 of 4,095",
         "flow table": "room for 1,048,576 flows",

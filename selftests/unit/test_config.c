@@ -299,6 +299,9 @@ static void same_meaning(void **state)
 		  VIPS "- { address: 10.0.0.1, offload: false }" },
 		{ VIPS "- { address: 10.0.0.1, protocol: UDP }",
 		  VIPS "- { address: 10.0.0.1, protocol: udp }" },
+		{ "interface: { name: eth0, queues: [0-3, 6] }\nvips: []",
+		  "interface: [ { queues: '6,0,1,2-3', name: eth0 } ]\nvips: []" },
+		{ HEAD, "interface: { name: eth0 }\nvips: []" },
 		{ VIPS "- { address: 'fc00:0::1', port: 0 }", VIPS "- { address: fc00::1 }" },
 		{ VIPS "- address: 10.0.0.1\r\n", VIPS "- address: 10.0.0.1\n" },
 	};
@@ -326,6 +329,10 @@ static void equal_sees_every_key(void **state)
 		"offload: { sim: { pin: /s } }", "flow-table: { flows: 1k }",
 		"flow-table: { udp-idle: 9s }", "limits: { vips: 9 }", "limits: { dests: 9 }",
 		"pin: '/a\"b\\c'", "interface: eth1\nvips: []", "interface: [eth0, eth1]\nvips: []",
+		"interface: { name: eth0, queues: [0] }\nvips: []",
+		"interface: { name: eth0, queues: [0-1] }\nvips: []",
+		"interface: [{ name: eth0, queues: [0] }, eth1]\nvips: []",
+		"interface: [eth0, { name: eth1, queues: [0] }]\nvips: []",
 	};
 	static const char *const vips[] = {
 		"- address: 10.0.0.1",
@@ -508,8 +515,27 @@ static const struct mistake mistakes[] = {
 	{ "interface: []\nvips: []", "f:1:12: interface: expected at least one name" },
 	{ "interface: [a, b, a]\nvips: []", "f:1:19: interface: \"a\" is in the list already" },
 	{ "interface: { a: b }\nvips: []",
-	  "f:1:12: interface: expected the name of a network interface, or a list of names, found "
-	  "a mapping" },
+	  "f:1:12: an interface: expected the key \"name\", which is missing\n"
+	  "f:1:14: unknown key \"a\" in an interface; expected one of: name, queues" },
+	{ "interface: [[a]]\nvips: []",
+	  "f:1:13: interface: expected the name of a network interface, found a list" },
+	{ "interface: [a, { name: a }]\nvips: []",
+	  "f:1:24: interface: \"a\" is in the list already" },
+	{ "interface: { name: a, queues: [] }\nvips: []",
+	  "f:1:31: queues: expected at least one number" },
+	{ "interface: { name: a, queues: [0, 1024] }\nvips: []",
+	  "f:1:35: queues: expected a queue's number below 1024, or a range such as 0-3, found "
+	  "\"1024\"" },
+	{ "interface: { name: a, queues: [3-1] }\nvips: []",
+	  "f:1:32: queues: expected a queue's number below 1024, or a range such as 0-3, found "
+	  "\"3-1\"" },
+	{ "interface: { name: a, queues: [0-3, 2] }\nvips: []",
+	  "f:1:37: queues: \"2\" names a queue that is in the list already" },
+	{ "interface: { name: a, queues: { b: c } }\nvips: []",
+	  "f:1:31: queues: expected a list of queues' numbers, such as [0-3], found a mapping" },
+	{ "interface: { name: a, queues: 1 }\nmode: generic\nvips: []",
+	  "f:1:1: interface: a: queues: a queue's own program runs in the driver, and mode is "
+	  "generic: leave one of them out" },
 	{ HEAD "pin: sys/fs/bpf",
 	  "f:3:6: pin: expected an absolute path of at most 4095 bytes, with %i for the interface, "
 	  "found \"sys/fs/bpf\"" },
@@ -778,6 +804,7 @@ static void man_page_names_every_key(void **state)
 {
 	static const char *const asked[] = {
 		HEAD "zzzzzzzz: 1",
+		"interface: { zzzzzzzz: 1 }\nvips: []",
 		HEAD "offload: { zzzzzzzz: 1 }",
 		HEAD "flow-table: { zzzzzzzz: 1 }",
 		HEAD "limits: { zzzzzzzz: 1 }",

@@ -87,16 +87,22 @@ static const struct nlattr *attribute(const struct nlattr *nest, uint16_t type)
 	return NULL;
 }
 
-static struct nlmsghdr *build(char *buffer, uint32_t n, uint32_t handle, uint32_t mark)
+static struct nlmsghdr *build_to(char *buffer, uint32_t n, uint32_t handle, uint32_t mark,
+				 int queue)
 {
 	struct nlmsghdr *msg = mnl_nlmsg_put_header(buffer);
 	struct wm_rule rule = rule_of(n, mark);
 
 	msg->nlmsg_type = RTM_NEWTFILTER;
 	wm_flower__put_name(msg, IFINDEX, rule.flow.family, handle);
-	wm_flower__put_rule(msg, &rule);
+	wm_flower__put_rule(msg, &rule, queue);
 	assert_true(msg->nlmsg_len <= WM_NL_MESSAGE);
 	return msg;
+}
+
+static struct nlmsghdr *build(char *buffer, uint32_t n, uint32_t handle, uint32_t mark)
+{
+	return build_to(buffer, n, handle, mark, -1);
 }
 
 /* The options of a message whose head is checked. */
@@ -494,6 +500,143 @@ static void test_refused_in_the_middle(void **state)
 	assert_int_equal(install_one(w, 2, 5), 0);
 }
 
+/* --- queues --- */
+
+static struct wm_queueset queues_of(const char *text)
+{
+	struct wm_queueset set = {};
+
+	if (*text)
+		assert_int_equal(wm_queueset__parse(&set, text), 0);
+	return set;
+}
+
+static void use_queues(struct world *w, const char *text)
+{
+	struct wm_queueset set = queues_of(text);
+
+	wm_offload_flower.queues(w->off, &set);
+}
+
+/* A second action with the queue and, in itself, skip_sw; the first is as it was. */
+static void test_message_names_a_queue(void **state)
+{
+	const struct nla_bitfield32 skip_sw = { 4, 4 };
+	const struct tc_skbedit how = { .action = TC_ACT_PIPE };
+	const uint16_t queue = 300;
+	const struct want action[] = {
+		{ TCA_ACT_KIND, 8, "skbedit" },
+		{ TCA_ACT_OPTIONS, 0, NULL },
+		{ TCA_ACT_FLAGS, sizeof(skip_sw), &skip_sw },
+	};
+	const struct want skbedit[] = {
+		{ TCA_SKBEDIT_PARMS, sizeof(how), &how },
+		{ TCA_SKBEDIT_QUEUE_MAPPING, sizeof(queue), &queue },
+	};
+	char buffer[2 * WM_NL_MESSAGE];
+	const struct nlattr *options, *second;
+	struct nlmsghdr *msg = build_to(buffer, 3, 0x42, 500, queue);
+	struct wm_flower_seen seen;
+
+	(void)state;
+	options = options_of(msg, WM_FLOWER_PREF_IPV6, ETH_P_IPV6);
+	assert_action(options, 500);
+	second = attribute(attribute(options, TCA_FLOWER_ACT), 2);
+	assert_attributes(second, action, 3);
+	assert_attributes(attribute(second, TCA_ACT_OPTIONS), skbedit, 2);
+	assert_true(wm_flower__read(msg, 0, &seen) && seen.ours);
+	assert_int_equal(seen.mark, 500);
+	assert_int_equal(seen.queue, 300);
+	assert_true(wm_flower__read(build(buffer, 3, 0x42, 500), 0, &seen));
+	assert_int_equal(seen.queue, -1);
+}
+
+/* Every rule to one of them, and no queue is left out. */
+static void test_rules_lead_to_the_queues(void **state)
+{
+	struct world *w = *state;
+	int result[200], hits[8] = {};
+
+	assert_int_equal(open_off(w), 0);
+	use_queues(w, "1-3,6");
+	install(w, 0, 200, 5, result);
+	for (int i = 0; i < 200; i++) {
+		int queue = fake_tc__queue(&w->tc, i + 1);
+
+		assert_int_equal(result[i], 0);
+		assert_in_range(queue, 0, 7);
+		hits[queue]++;
+	}
+	for (int q = 0; q < 8; q++)
+		assert_true((hits[q] > 20) == ((q >= 1 && q <= 3) || q == 6));
+	assert_int_equal(list(w), 0);
+	assert_int_equal(w->mark_sum, 1000);
+	use_queues(w, "");
+	assert_int_equal(install_one(w, 500, 5), 0);
+	assert_int_equal(fake_tc__queue(&w->tc, 201), -1);
+}
+
+/* With mark 0, which nobody holds on to: whoever reconciles deletes them. */
+static void test_rules_that_lead_elsewhere_are_told(void **state)
+{
+	struct world *w = *state;
+	int result[100];
+	uint32_t right = 0;
+
+	assert_int_equal(open_off(w), 0);
+	install(w, 0, 50, 5, result);
+	use_queues(w, "0-1");
+	install(w, 50, 50, 5, result);
+	assert_int_equal(list(w), 0);
+	assert_int_equal(w->listed, 100);
+	assert_int_equal(w->mark_sum, 50 * 5); /* the first name no queue */
+	use_queues(w, "1-2");
+	for (uint32_t handle = 51; handle <= 100; handle++)
+		right += fake_tc__queue(&w->tc, handle) == 1;
+	assert_int_equal(list(w), 0);
+	assert_in_range(right, 1, 49);
+	assert_int_equal(w->mark_sum, right * 5);
+	use_queues(w, "");
+	assert_int_equal(list(w), 0);
+	assert_int_equal(w->mark_sum, 50 * 5);
+}
+
+/* A NIC that cannot name queues marks all the same; said once. */
+static void test_a_nic_that_only_marks(void **state)
+{
+	struct world *w = *state;
+	struct wm_rule rules[5];
+	int result[5];
+
+	assert_int_equal(open_off(w), 0);
+	w->tc.no_queues = true;
+	use_queues(w, "0-3");
+	for (int round = 0; round < 2; round++) {
+		for (int i = 0; i < 5; i++)
+			rules[i] = rule_of(i, i == 3 ? TC_REFUSED_MARK : 5);
+		wm_offload_flower.install(w->off, rules, 5, result);
+		for (int i = 0; i < 5; i++)
+			assert_int_equal(result[i], i == 3 ? -EOPNOTSUPP : 0);
+	}
+	assert_int_equal(w->tc.n_filters, 4);
+	assert_int_equal(logged(w, "does not let rules name a queue"), 1);
+	assert_int_equal(list(w), 0);
+	assert_int_equal(w->mark_sum, 20);
+}
+
+/* Where something else is refused, rules go on naming queues. */
+static void test_another_refusal_changes_no_queue(void **state)
+{
+	struct world *w = *state;
+
+	assert_int_equal(open_off(w), 0);
+	use_queues(w, "2");
+	assert_int_equal(install_one(w, 1, TC_REFUSED_MARK), -EOPNOTSUPP);
+	assert_int_equal(logged(w, "does not let rules name a queue"), 0);
+	assert_int_equal(install_one(w, 2, 5), 0);
+	assert_int_equal(fake_tc__queue(&w->tc, 1), 2);
+}
+
 static void test_words_behind_the_request(void **state)
 {
 	struct world *w = *state;
@@ -788,6 +931,11 @@ int main(void)
 		W(test_open_refused),
 		W(test_install_many),
 		W(test_refused_in_the_middle),
+		cmocka_unit_test(test_message_names_a_queue),
+		W(test_rules_lead_to_the_queues),
+		W(test_rules_that_lead_elsewhere_are_told),
+		W(test_a_nic_that_only_marks),
+		W(test_another_refusal_changes_no_queue),
 		W(test_words_behind_the_request),
 		W(test_full),
 		W(test_mark_too_wide),

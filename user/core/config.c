@@ -3,7 +3,8 @@
  * From a file to a checked struct wm_config.
  *
  *   bytes -> yaml_doc.c: nodes with positions -> schema.c walks the tables
- *   below (vips: config_vip.c) -> struct wm_config, or a report of all errors.
+ *   below (vips: config_vip.c, interface: config_interface.c) -> struct wm_config,
+ *   or a report of all errors.
  *
  * Defaults are set first; a key of the file overwrites its member. What spans
  * several keys is checked at the end (check_whole()), when all are known.
@@ -15,7 +16,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/un.h>
@@ -28,7 +28,6 @@
 
 enum {
 	FILE_MAX_BYTES = 16 << 20, /* 65535 reals take about 4 MiB */
-	INTERFACES_MAX = 64,
 	MAX_RULES_DEFAULT = 60000,
 	MAX_RULES_MAX = 1 << 24,
 	INSTALLS_DEFAULT = 20000,
@@ -52,60 +51,6 @@ const char *const wm_hash_words[] = { "maglev", "maglev-v1", NULL };
 const char *const wm_marks_words[] = { "checked", "trusted", NULL };
 
 /* --- readers of single keys --- */
-
-static bool good_interface(const char *name)
-{
-	if (strlen(name) >= IFNAMSIZ || !strcmp(name, ".") || !strcmp(name, ".."))
-		return false;
-	return *name && !strpbrk(name, "/: \t%");
-}
-
-static void add_interface(struct wm_reader *r, const struct wm_key *key, const yaml_node_t *node)
-{
-	struct wm_config *config = r->root;
-	const char *name = wm_read__scalar(r, key, node, "the name of a network interface");
-
-	if (!name)
-		return;
-	if (!good_interface(name)) {
-		wm_read__expected(r, key, node, "the name of a network interface");
-		return;
-	}
-	for (size_t i = 0; i < config->n_interfaces; i++)
-		if (!strcmp(config->interfaces[i], name)) {
-			wm_read__error(r, node, "interface: \"%s\" is in the list already", name);
-			return;
-		}
-	wm_read__copy(r, name, &config->interfaces[config->n_interfaces]);
-	if (config->interfaces[config->n_interfaces])
-		config->n_interfaces++;
-}
-
-static void read_interfaces(struct wm_reader *r, const struct wm_key *key,
-			    const yaml_node_t *value, void *into)
-{
-	struct wm_config *config = into;
-	size_t n;
-
-	config->interfaces = calloc(INTERFACES_MAX, sizeof(*config->interfaces));
-	if (!config->interfaces) {
-		r->report->no_memory = true;
-		return;
-	}
-	if (value->type == YAML_SCALAR_NODE) {
-		add_interface(r, key, value);
-		return;
-	}
-	n = wm_read__list(r, key, value, "the name of a network interface, or a list of names");
-	if (n > INTERFACES_MAX)
-		wm_read__error(r, value, "interface: expected at most %d names, found %zu",
-			       INTERFACES_MAX, n);
-	else if (!n && value->type == YAML_SEQUENCE_NODE)
-		wm_read__error(r, value, "interface: expected at least one name");
-	else
-		for (size_t i = 0; i < n; i++)
-			add_interface(r, key, wm_read__item(r, value, i));
-}
 
 /* A path may hold %i, the first interface's name, and no other %. */
 static bool good_path(const char *path)
@@ -237,7 +182,7 @@ static const struct wm_key limits_keys[] = {
 };
 
 static const struct wm_key root_keys[] = {
-	{ "interface", read_interfaces, .required = true },
+	{ "interface", wm_config__read_interfaces, .required = true },
 	{ "mode", wm_read__choice, AT(mode), .words = wm_mode_words },
 	{ "pin", read_path, AT(pin), .max = 4095 },
 	{ "control", read_path, AT(control),
@@ -288,6 +233,11 @@ static void check_whole(struct wm_reader *r, const yaml_node_t *root)
 	const struct wm_config *config = r->root;
 	size_t reals = 0;
 
+	for (size_t i = 0; i < config->n_interfaces; i++)
+		if (config->mode == WM_MODE_GENERIC && wm_queueset__count(&config->queues[i]))
+			wm_read__error(r, root, "interface: %s: queues: a queue's own program runs "
+				       "in the driver, and mode is generic: leave one of them out",
+				       config->interfaces[i]);
 	for (size_t i = 0; i < config->n_vips; i++)
 		reals += config->vips[i].n_reals;
 	if (config->max_vips && config->n_vips > config->max_vips)
@@ -384,6 +334,7 @@ void wm_config__free(struct wm_config *config)
 	for (size_t i = 0; i < config->n_vips; i++)
 		free_vip(&config->vips[i]);
 	free(config->interfaces);
+	free(config->queues);
 	free(config->vips);
 	free(config->pin);
 	free(config->control);

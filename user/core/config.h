@@ -13,6 +13,7 @@
 
 #include "addr.h"
 #include "err.h"
+#include "queueset.h"
 
 enum wm_mode { WM_MODE_AUTO, WM_MODE_NATIVE, WM_MODE_GENERIC };
 enum wm_backend {
@@ -44,6 +45,7 @@ struct wm_config_vip {
 
 struct wm_config {
 	char **interfaces;
+	struct wm_queueset *queues; /* of each interface: those to serve; empty: every queue */
 	size_t n_interfaces;
 	enum wm_mode mode;
 	char *pin;     /* directory below a bpf file system; %i: first interface */

@@ -13,6 +13,10 @@ extern const char *const wm_backend_words[];
 extern const char *const wm_hash_words[];
 extern const char *const wm_marks_words[];
 
+/* Reads `interface`; `into` is the whole struct wm_config. */
+void wm_config__read_interfaces(struct wm_reader *r, const struct wm_key *key,
+				const yaml_node_t *value, void *into);
+
 /* Reads the list under `vips`; `into` is the whole struct wm_config. */
 void wm_config__read_vips(struct wm_reader *r, const struct wm_key *key, const yaml_node_t *value,
 			  void *into);

@@ -29,6 +29,20 @@ static void print_pair(FILE *out, const char *key, const char *text)
 	putc('\n', out);
 }
 
+static void print_interface(const char *name, const struct wm_queueset *queues, FILE *out)
+{
+	char text[WM_QUEUESET_TEXT];
+
+	if (!wm_queueset__count(queues)) {
+		print_text(out, name);
+		return;
+	}
+	fputs("{ name: ", out);
+	print_text(out, name);
+	fprintf(out, ", queues: [%s] }",
+		wm_queueset__format(queues, ", ", text, sizeof(text)));
+}
+
 static void print_top(const struct wm_config *c, FILE *out)
 {
 	char v4[WM_ADDR_TEXT], v6[WM_ADDR_TEXT];
@@ -37,7 +51,7 @@ static void print_top(const struct wm_config *c, FILE *out)
 	fputs("interface: [", out);
 	for (size_t i = 0; i < c->n_interfaces; i++) {
 		fputs(i ? ", " : "", out);
-		print_text(out, c->interfaces[i]);
+		print_interface(c->interfaces[i], &c->queues[i], out);
 	}
 	fprintf(out, "]\nmode: %s\n", wm_mode_words[c->mode]);
 	print_pair(out, "pin", c->pin);
@@ -121,7 +135,8 @@ static bool same_top(const struct wm_config *a, const struct wm_config *b)
 	if (a->n_interfaces != b->n_interfaces)
 		return false;
 	for (size_t i = 0; i < a->n_interfaces; i++)
-		if (!same_text(a->interfaces[i], b->interfaces[i]))
+		if (!same_text(a->interfaces[i], b->interfaces[i]) ||
+		    memcmp(&a->queues[i], &b->queues[i], sizeof(a->queues[i])))
 			return false;
 	return a->mode == b->mode && same_text(a->pin, b->pin) &&
 	       same_text(a->control, b->control) && a->gateway_auto == b->gateway_auto &&

@@ -28,6 +28,7 @@
 enum {
 	HOPS_WAIT_MS = 3000,  /* at start, for the next hops of all reals */
 	DETACH_WAIT_MS = 2000, /* at the end, for the NIC to give up its rules */
+	SETTLE_WAIT_MS = 500,  /* at start, for it to give up those that are stale */
 };
 
 /* What takes the program and its pins away, so that the next start loads anew. */
@@ -116,6 +117,15 @@ static int open_control(struct wm_daemon *d, struct wm_err *err)
 	return ret;
 }
 
+static int check_queues(const struct wm_daemon *d, struct wm_err *err)
+{
+	int ret = 0;
+
+	for (size_t i = 0; i < d->config->n_interfaces && !ret; i++)
+		ret = wm_dp__check_queues(d->config->interfaces[i], &d->config->queues[i], err);
+	return ret;
+}
+
 /* What can be refused without touching anything. */
 static int prepare(struct wm_daemon *d, struct wm_err *err)
 {
@@ -129,6 +139,8 @@ static int prepare(struct wm_daemon *d, struct wm_err *err)
 		ret = wm_links__open(&d->links, d->config, err);
 	if (!ret)
 		ret = wm_lock__take(&d->lock, d->config->interfaces, d->config->n_interfaces, err);
+	if (!ret)
+		ret = check_queues(d, err);
 	if (!ret)
 		ret = wm_nic__open(&d->nic, d->config, err);
 	if (!ret)
@@ -183,6 +195,7 @@ static int open_data_plane(struct wm_daemon *d, struct wm_err *err)
 	struct wm_dp_options options = {
 		.interfaces = (const char *const *)d->config->interfaces,
 		.n_interfaces = d->config->n_interfaces,
+		.queues = d->config->queues,
 		.mode = mode_of(d),
 		.locations = wm_nic__locations(&d->nic),
 	};
@@ -240,7 +253,14 @@ static int make_true(struct wm_daemon *d, struct wm_err *err)
 		return ret;
 	wm_hops__keep(d->hops, d->config);
 	wm_info("%s: %s", d->options->config, summary);
-	return wm_nic__reconcile(d, err);
+	ret = wm_nic__reconcile(d, err);
+	if (ret)
+		return ret;
+	/* The running program may be where it does not belong any more; rules that lead
+	 * there go first. */
+	wm_nic__settle(&d->nic, SETTLE_WAIT_MS);
+	wm_dp__vacate(d->dp);
+	return 0;
 }
 
 static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *info, void *arg)
@@ -283,6 +303,8 @@ int wm_daemon__start(struct wm_daemon *d, const struct wm_daemon_options *option
 	if (!ret)
 		ret = wm_links__start(d, err);
 	if (!ret)
+		wm_queuewatch__start(d);
+	if (!ret)
 		ret = listen_to_signals(d, err);
 	if (!ret)
 		ret = wm_control__serve(d->control, d, err);
@@ -320,6 +342,7 @@ void wm_daemon__stop(struct wm_daemon *d)
 	wm_control__close(d->control);
 	wm_reload__free(&d->reload);
 	wm_apply__free(&d->apply);
+	wm_queuewatch__stop(&d->queuewatch);
 	wm_links__close(&d->links);
 	wm_events__stop(&d->events);
 	wm_retire__free(&d->retire);

@@ -24,6 +24,7 @@
 #include "lock.h"
 #include "model.h"
 #include "nic.h"
+#include "queuewatch.h"
 #include "reload.h"
 #include "retire.h"
 
@@ -50,6 +51,7 @@ struct wm_daemon {
 	struct wm_retire retire;
 	struct wm_events events;
 	struct wm_links links;
+	struct wm_queuewatch queuewatch;
 	struct wm_control *control;
 	struct wm_apply apply;
 	struct wm_reload reload;

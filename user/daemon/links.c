@@ -125,7 +125,8 @@ static int hear(const struct nlmsghdr *msg, void *arg)
 			find_again(d, i, info->ifi_index);
 	} else if (msg->nlmsg_type == RTM_DELLINK) {
 		lose(d, i);
-	} else if (!has_program(msg)) {
+	} else if (!has_program(msg) && !wm_queueset__count(&d->config->queues[i])) {
+		/* of single queues queuewatch.c speaks */
 		wm_error("somebody took the program off %s: nothing is balanced there "
 			 "(restart waymarkd to attach it again)", d->config->interfaces[i]);
 	}

@@ -17,6 +17,7 @@
 enum {
 	TICK_MIN_US = 2 * WM_TIMER_MS,
 	TICK_MAX_US = 100 * WM_TIMER_MS,
+	MOVE_WAIT_MS = 2000,
 	MARK_BITS_PLANNED = 16, /* without a NIC: as if there were an ordinary one */
 };
 
@@ -81,6 +82,8 @@ int wm_nic__open(struct wm_nic *nic, const struct wm_config *config, struct wm_e
 		return ret;
 	if (config->n_interfaces > 1 && nic->ops->install)
 		wm_warn("offload: rules go into %s only", config->interfaces[0]);
+	if (nic->ops->queues)
+		nic->ops->queues(nic->off, &config->queues[0]);
 	if (nic->ops->caps)
 		nic->mark_bits = nic->ops->caps(nic->off)->mark_bits;
 	return 0;
@@ -225,6 +228,25 @@ void wm_nic__stop(struct wm_nic *nic)
 	*nic = (struct wm_nic){};
 }
 
+static uint64_t deletions_left(const struct wm_rules *rules)
+{
+	struct wm_rules_stats stats;
+
+	wm_rules__stats(rules, &stats);
+	return stats.state[WM_RULE_DELETING];
+}
+
+void wm_nic__settle(struct wm_nic *nic, uint32_t ms)
+{
+	uint64_t end = wm_now_ns() + ms * 1000000ull;
+
+	while (deletions_left(nic->rules) && wm_now_ns() < end) {
+		wm_rules__tick(nic->rules, wm_now_ns());
+		if (deletions_left(nic->rules))
+			poll(NULL, 0, TICK_MIN_US / WM_TIMER_MS);
+	}
+}
+
 static uint64_t rules_left(const struct wm_rules *rules)
 {
 	struct wm_rules_stats stats;
@@ -248,4 +270,14 @@ uint64_t wm_nic__retire_all(struct wm_nic *nic, uint32_t ms)
 			return left;
 		poll(NULL, 0, TICK_MIN_US / WM_TIMER_MS);
 	}
+}
+
+void wm_nic__move(struct wm_nic *nic, const struct wm_config *config)
+{
+	if (nic->ops->queues)
+		nic->ops->queues(nic->off, &config->queues[0]);
+	if (wm_nic__works(nic) && wm_nic__retire_all(nic, MOVE_WAIT_MS))
+		wm_warn("offload %s: the NIC keeps some rules for queues that are not ours any "
+			"more", nic->ops->name);
+	wm_nic__configure(nic, config);
 }

@@ -37,10 +37,15 @@ uint32_t wm_nic__locations(const struct wm_nic *nic);
 int wm_nic__start(struct wm_daemon *daemon, struct wm_err *err);
 int wm_nic__reconcile(struct wm_daemon *daemon, struct wm_err *err);
 void wm_nic__stop(struct wm_nic *nic);
+/* The queues of a new configuration are others: every rule goes (two seconds at most are
+ * waited for that), and those that come lead to the new ones. */
+void wm_nic__move(struct wm_nic *nic, const struct wm_config *config);
 /* Take over what a new configuration says about rules. */
 void wm_nic__configure(struct wm_nic *nic, const struct wm_config *config);
 /* There is something to do: do not wait for the timer's time. */
 void wm_nic__hurry(struct wm_nic *nic);
+/* Wait until every deletion under way has ended, `ms` at most. */
+void wm_nic__settle(struct wm_nic *nic, uint32_t ms);
 /* Delete every rule, waiting `ms` at most. Returns how many are left. */
 uint64_t wm_nic__retire_all(struct wm_nic *nic, uint32_t ms);
 

@@ -102,6 +102,40 @@ static int follow(struct wm_daemon *d, const struct wm_config *config)
 	return ret ? ret : wm_hops__add(d->hops, config);
 }
 
+/* --- queues --- */
+
+static bool same_queues(const struct wm_config *a, const struct wm_config *b)
+{
+	return !memcmp(a->queues, b->queues, a->n_interfaces * sizeof(*a->queues));
+}
+
+/* The program to the queues that it gets; those that it loses it keeps for now. */
+static int move_in(struct wm_daemon *d, const struct wm_config *config, struct wm_err *err)
+{
+	int ret = 0;
+
+	if (same_queues(d->config, config))
+		return 0;
+	for (size_t i = 0; i < config->n_interfaces && !ret; i++)
+		ret = wm_dp__check_queues(config->interfaces[i], &config->queues[i], err);
+	return ret ? ret : wm_dp__place(d->dp, config->queues, err);
+}
+
+static void move_back(struct wm_daemon *d, const struct wm_config *config)
+{
+	if (!same_queues(d->config, config) && !wm_dp__place(d->dp, d->config->queues, NULL))
+		wm_dp__vacate(d->dp);
+}
+
+/* The rules, and then the program, off the queues that it loses. */
+static void move_out(struct wm_daemon *d, const struct wm_config *config)
+{
+	if (same_queues(d->config, config))
+		return;
+	wm_nic__move(&d->nic, config);
+	wm_dp__vacate(d->dp);
+}
+
 /* --- the end --- */
 
 static void start(struct wm_daemon *d);
@@ -129,6 +163,7 @@ static void finish(struct wm_daemon *d, int ret, const char *text)
 /* Nothing has changed. */
 static void give_up(struct wm_daemon *d, int ret, const char *text)
 {
+	move_back(d, d->reload.config);
 	wm_hops__keep(d->hops, d->config);
 	wm_config__free(d->reload.config);
 	d->reload.config = NULL;
@@ -147,6 +182,7 @@ static void applied(struct wm_daemon *d, int ret, const char *text)
 	}
 	wm_hops__keep(d->hops, config);
 	wm_hops__warn(d->hops);
+	move_out(d, config);
 	wm_nic__configure(&d->nic, config);
 	wm_config__free(d->config);
 	d->config = config;
@@ -176,10 +212,14 @@ static void look(void *arg)
 static void find(struct wm_daemon *d)
 {
 	struct wm_err err = {};
-	int ret = follow(d, d->reload.config);
+	int ret = move_in(d, d->reload.config, &err);
 
+	if (!ret) {
+		ret = follow(d, d->reload.config);
+		if (ret)
+			wm_err__sys(&err, ret, "cannot follow the next hops");
+	}
 	if (ret) {
-		wm_err__sys(&err, ret, "cannot follow the next hops");
 		give_up(d, ret, err.text);
 		return;
 	}

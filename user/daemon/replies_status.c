@@ -54,11 +54,27 @@ static json_t *interfaces(const struct wm_config *config)
 	return list;
 }
 
+/* "eth0 0-3" for each interface of which only some queues are served. */
+static json_t *queues(const struct wm_config *config)
+{
+	char text[WM_QUEUESET_TEXT];
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < config->n_interfaces; i++) {
+		if (!wm_queueset__count(&config->queues[i]))
+			continue;
+		wm_queueset__format(&config->queues[i], ",", text, sizeof(text));
+		json_array_append_new(list, json_sprintf("%s %s", config->interfaces[i], text));
+	}
+	return list;
+}
+
 static void put_program(json_t *o, struct wm_daemon *d)
 {
 	const struct wm_params *params = wm_dp__params(d->dp);
 
 	json_object_set_new(o, "interfaces", interfaces(d->config));
+	json_object_set_new(o, "queues", queues(d->config));
 	wm_put__text(o, "mode", wm_dp__mode_name(d->dp));
 	wm_put__text(o, "lane", wm_dp__lane_name(d->dp));
 	wm_put__bool(o, "adopted", wm_dp__adopted(d->dp));

@@ -4,6 +4,7 @@
  * daemon and `ip link` shows it and can end it. What somebody else attached is
  * never replaced. Where that is libxdp's dispatcher and waymark one of the programs
  * that it calls, we serve as that one; xdp-loader put it there and takes it away.
+ * Single queues of an interface: place.c.
  */
 #include <bpf/bpf.h>
 #include <errno.h>
@@ -17,7 +18,7 @@
 
 #define DISPATCHER "xdp_dispatcher" /* libxdp's name for it */
 
-static int prog_name(int fd, char name[BPF_OBJ_NAME_LEN])
+int wm_dp_prog_name(int fd, char name[BPF_OBJ_NAME_LEN])
 {
 	struct bpf_prog_info info = {};
 	uint32_t len = sizeof(info);
@@ -45,7 +46,7 @@ static int attached_id(const char *interface, uint32_t *id, bool *generic, struc
 	return 0;
 }
 
-static bool is_ours(const char *name)
+bool wm_dp_is_ours(const char *name)
 {
 	return !strcmp(name, WM_PROG_NAME) || !strcmp(name, WM_PROG_HW_NAME);
 }
@@ -66,7 +67,7 @@ static int open_called(uint32_t dispatcher, uint32_t link)
 	if (info.type != BPF_LINK_TYPE_TRACING || info.tracing.target_obj_id != dispatcher)
 		return -ENOENT;
 	fd = bpf_prog_get_fd_by_id(info.prog_id);
-	if (fd >= 0 && !prog_name(fd, name) && is_ours(name))
+	if (fd >= 0 && !wm_dp_prog_name(fd, name) && wm_dp_is_ours(name))
 		return fd;
 	if (fd >= 0)
 		close(fd);
@@ -98,32 +99,48 @@ static int refuse(const char *interface, const char *name, uint32_t id, struct w
 			   interface, name, id, interface);
 }
 
-int wm_dp_find_attached(const char *interface, int *prog_fd, bool *generic, struct wm_err *err)
+/* Our program on the device, called by what is there, or -EBUSY. */
+static int open_device(const char *interface, uint32_t id, struct wm_err *err)
 {
 	char name[BPF_OBJ_NAME_LEN];
-	int rc, fd, called;
-	uint32_t id;
+	int fd = bpf_prog_get_fd_by_id(id), called, rc;
+
+	if (fd < 0)
+		return wm_err__sys(err, -errno, "cannot open XDP program %u of %s", id, interface);
+	rc = wm_dp_prog_name(fd, name);
+	if (!rc && wm_dp_is_ours(name))
+		return fd;
+	close(fd);
+	if (rc)
+		return wm_err__sys(err, rc, "cannot inspect XDP program %u of %s", id, interface);
+	called = find_called(id);
+	return called < 0 ? refuse(interface, name, id, err) : called;
+}
+
+int wm_dp_find_attached(const char *interface, bool whole, int *prog_fd, bool *generic,
+			struct wm_err *err)
+{
+	uint32_t id, on_queues;
+	int rc;
 
 	rc = attached_id(interface, &id, generic, err);
 	if (rc)
 		return rc;
-	if (!id)
-		return wm_err__set(err, -ENOENT, "no XDP program is attached to %s", interface);
-	fd = bpf_prog_get_fd_by_id(id);
-	if (fd < 0)
-		return wm_err__sys(err, -errno, "cannot open XDP program %u of %s", id, interface);
-	rc = prog_name(fd, name);
-	if (!rc && is_ours(name)) {
-		*prog_fd = fd;
-		return 0;
+	rc = id ? open_device(interface, id, err) : -ENOENT;
+	on_queues = rc < 0 ? wm_dp_on_queues(interface) : 0;
+	if (on_queues) {
+		*generic = false;
+		rc = bpf_prog_get_fd_by_id(on_queues);
+		if (rc < 0)
+			return wm_err__sys(err, -errno, "cannot open XDP program %u of %s",
+					   on_queues, interface);
 	}
-	close(fd);
-	called = rc ? rc : find_called(id);
-	if (called < 0)
-		return rc ? wm_err__sys(err, rc, "cannot inspect XDP program %u of %s", id,
-					interface) : refuse(interface, name, id, err);
-	*prog_fd = called;
-	return 0;
+	/* Whose the device's program is does not matter to one who wants queues. */
+	if (rc == -ENOENT || (rc == -EBUSY && !whole))
+		return wm_err__set(err, -ENOENT, "no XDP program of waymark is attached to %s",
+				   interface);
+	*prog_fd = rc;
+	return rc < 0 ? rc : 0;
 }
 
 static int attach_as(int ifindex, int prog_fd, uint32_t mode)
@@ -167,8 +184,9 @@ static bool calls(uint32_t dispatcher, uint32_t prog)
 	return !rc && info.id == prog;
 }
 
-static int attach_port(struct wm_dp *dp, struct wm_dp_port *port, enum wm_dp_mode mode,
-		       bool *fresh, struct wm_err *err)
+/* On the device, unless it is there. */
+static int attach_device(struct wm_dp *dp, struct wm_dp_port *port, enum wm_dp_mode mode,
+			 struct wm_err *err)
 {
 	bool generic;
 	uint32_t id;
@@ -177,10 +195,11 @@ static int attach_port(struct wm_dp *dp, struct wm_dp_port *port, enum wm_dp_mod
 	rc = attached_id(port->name, &id, &generic, err);
 	if (rc)
 		return rc;
-	port->ifindex = if_nametoindex(port->name);
-	*fresh = !id;
-	if (!id)
-		return attach_fresh(dp, port, mode, err);
+	if (!id) {
+		rc = attach_fresh(dp, port, mode, err);
+		port->fresh_device = !rc;
+		return rc;
+	}
 	port->called = id != dp->prog_id && calls(id, dp->prog_id);
 	if (id != dp->prog_id && !port->called)
 		return wm_err__set(err, -EBUSY, "%s has XDP program %u, not the one that serves %s "
@@ -190,59 +209,138 @@ static int attach_port(struct wm_dp *dp, struct wm_dp_port *port, enum wm_dp_mod
 	return 0;
 }
 
-static void detach_port(const struct wm_dp *dp, const struct wm_dp_port *port)
+static int attach_port(struct wm_dp *dp, struct wm_dp_port *port, enum wm_dp_mode mode,
+		       const struct wm_queueset *want, struct wm_err *err)
+{
+	port->ifindex = if_nametoindex(port->name);
+	port->called = port->fresh_device = false;
+	port->fresh_queues = (struct wm_queueset){};
+	if (!wm_queueset__count(want))
+		return attach_device(dp, port, mode, err);
+	if (mode == WM_DP_GENERIC)
+		return wm_err__set(err, -EINVAL, "interface %s: queues: a queue's own program runs "
+				   "in the driver, not in generic mode", port->name);
+	return wm_dp_place_queues(dp, port, want, &port->fresh_queues, err);
+}
+
+static int detach_device(const struct wm_dp *dp, const struct wm_dp_port *port)
 {
 	LIBBPF_OPTS(bpf_xdp_attach_opts, opts, .old_prog_fd = dp->prog_fd);
 	int rc = bpf_xdp_detach(port->ifindex, XDP_FLAGS_REPLACE, &opts);
 
-	if (rc && rc != -ENODEV)
+	return rc == -ENODEV ? 0 : rc;
+}
+
+/* The same if it is there. */
+static int leave_device(const struct wm_dp *dp, const struct wm_dp_port *port)
+{
+	bool generic;
+	uint32_t id;
+
+	if (attached_id(port->name, &id, &generic, NULL) || id != dp->prog_id)
+		return 0;
+	return detach_device(dp, port);
+}
+
+static void tell_detach(const struct wm_dp_port *port, int rc)
+{
+	if (rc)
 		wm_warn("cannot take the program off %s: %s", port->name, strerror(-rc));
+}
+
+/* What attach_port() did last. */
+static void undo_port(const struct wm_dp *dp, const struct wm_dp_port *port)
+{
+	struct wm_queueset keep = {};
+
+	if (port->fresh_device)
+		tell_detach(port, detach_device(dp, port));
+	if (!wm_queueset__count(&port->fresh_queues))
+		return;
+	for (uint32_t id = 0; id < WM_QUEUES_MAX; id++)
+		if (!wm_queueset__has(&port->fresh_queues, id))
+			wm_queueset__add(&keep, id);
+	wm_dp_leave_queues(dp, port, &keep);
+}
+
+static const struct wm_queueset *wanted(const struct wm_queueset *queues, size_t i)
+{
+	static const struct wm_queueset all;
+
+	return queues ? &queues[i] : &all;
+}
+
+static int attach_all(struct wm_dp *dp, const struct wm_queueset *queues, enum wm_dp_mode mode,
+		      struct wm_err *err)
+{
+	size_t i;
+	int rc = 0;
+
+	for (i = 0; i < dp->n_ports && !rc; i++)
+		rc = attach_port(dp, &dp->ports[i], mode, wanted(queues, i), err);
+	if (rc)
+		for (i--; i-- > 0;)
+			undo_port(dp, &dp->ports[i]);
+	else
+		for (i = 0; i < dp->n_ports; i++)
+			dp->ports[i].queues = *wanted(queues, i);
+	return rc;
 }
 
 /* All interfaces, or none of those that had no program before. */
 int wm_dp_attach(struct wm_dp *dp, const struct wm_dp_options *options, struct wm_err *err)
 {
-	bool *fresh = calloc(options->n_interfaces + 1, sizeof(*fresh));
-	size_t i;
-	int rc = 0;
+	int rc;
 
-	dp->mode = options->mode;
 	dp->ports = calloc(options->n_interfaces + 1, sizeof(*dp->ports));
-	if (!dp->ports || !fresh) {
-		free(fresh);
+	if (!dp->ports)
 		return wm_err__sys(err, -ENOMEM, "cannot attach");
-	}
-	for (i = 0; i < options->n_interfaces && !rc; i++) {
+	for (size_t i = 0; i < options->n_interfaces; i++)
 		strncpy(dp->ports[i].name, options->interfaces[i], IF_NAMESIZE - 1);
-		rc = attach_port(dp, &dp->ports[i], options->mode, &fresh[i], err);
-	}
-	dp->n_ports = rc ? 0 : i;
-	while (rc && i-- > 0)
-		if (fresh[i] && dp->ports[i].ifindex)
-			detach_port(dp, &dp->ports[i]);
-	free(fresh);
+	dp->mode = options->mode;
+	dp->n_ports = options->n_interfaces;
+	rc = attach_all(dp, options->queues, options->mode, err);
+	if (rc)
+		dp->n_ports = 0;
 	return rc;
+}
+
+int wm_dp__place(struct wm_dp *dp, const struct wm_queueset *queues, struct wm_err *err)
+{
+	return attach_all(dp, queues, dp->mode, err);
+}
+
+void wm_dp__vacate(struct wm_dp *dp)
+{
+	for (size_t i = 0; i < dp->n_ports; i++) {
+		const struct wm_dp_port *port = &dp->ports[i];
+
+		wm_dp_leave_queues(dp, port, &port->queues);
+		if (wm_queueset__count(&port->queues))
+			tell_detach(port, leave_device(dp, port));
+	}
 }
 
 int wm_dp__attach_again(struct wm_dp *dp, const char *interface, struct wm_err *err)
 {
-	bool fresh;
-
 	if (dp->kfunc)
 		return wm_err__set(err, -EOPNOTSUPP, "%s is another device than before and needs "
 				   "a program that is bound to it: restart waymarkd", interface);
-	for (size_t i = 0; i < dp->n_ports; i++)
-		if (!strcmp(dp->ports[i].name, interface))
-			return attach_port(dp, &dp->ports[i], dp->mode, &fresh, err);
+	for (size_t i = 0; i < dp->n_ports; i++) {
+		struct wm_dp_port *port = &dp->ports[i];
+
+		if (!strcmp(port->name, interface))
+			return attach_port(dp, port, dp->mode, &port->queues, err);
+	}
 	return wm_err__set(err, -ENOENT, "interface %s is not served", interface);
 }
 
 int wm_dp__detach(struct wm_dp *dp, struct wm_err *err)
 {
+	const struct wm_queueset none = {};
 	int failed = 0;
 
 	for (size_t i = 0; i < dp->n_ports; i++) {
-		LIBBPF_OPTS(bpf_xdp_attach_opts, opts, .old_prog_fd = dp->prog_fd);
 		const struct wm_dp_port *port = &dp->ports[i];
 		int rc;
 
@@ -252,10 +350,11 @@ int wm_dp__detach(struct wm_dp *dp, struct wm_err *err)
 				dp->prog_id);
 			continue;
 		}
-		rc = bpf_xdp_detach(port->ifindex, XDP_FLAGS_REPLACE, &opts);
-		if (rc && rc != -ENODEV)
-			failed = wm_err__sys(err, rc, "cannot take the program off %s",
-					     port->name);
+		wm_dp_leave_queues(dp, port, &none);
+		rc = wm_queueset__count(&port->queues) ? leave_device(dp, port)
+						       : detach_device(dp, port);
+		if (rc)
+			failed = wm_err__sys(err, rc, "cannot take the program off %s", port->name);
 	}
 	if (dp->pin)
 		wm_dp_unpin(dp->pin);

@@ -119,7 +119,9 @@ static int find_running(const struct wm_dp_options *options, int *fd, bool *gene
 	*pinned = false;
 	if (!options->n_interfaces)
 		return -ENOENT;
-	rc = wm_dp_find_attached(options->interfaces[0], fd, generic, err);
+	rc = wm_dp_find_attached(options->interfaces[0],
+				 !options->queues || !wm_queueset__count(options->queues), fd,
+				 generic, err);
 	if (rc != -ENOENT || !options->pin)
 		return rc;
 	*fd = wm_dp_pinned(options->pin);
@@ -192,7 +194,7 @@ int wm_dp__adopt(struct wm_dp **out, const char *interface, struct wm_err *err)
 	*out = NULL;
 	if (!dp)
 		return wm_err__sys(err, -ENOMEM, "cannot open the data plane");
-	rc = wm_dp_find_attached(interface, &fd, &dp->generic, err);
+	rc = wm_dp_find_attached(interface, true, &fd, &dp->generic, err);
 	rc = rc ?: wm_dp_take_over(dp, fd, err);
 	rc = rc ?: make_ready(dp, err);
 	if (rc) {

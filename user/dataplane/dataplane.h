@@ -16,6 +16,7 @@
 #include <waymark/abi.h>
 
 #include "err.h"
+#include "queueset.h"
 
 struct wm_dp;
 
@@ -24,6 +25,9 @@ enum wm_dp_mode { WM_DP_AUTO, WM_DP_NATIVE, WM_DP_GENERIC };
 struct wm_dp_options {
 	const char *const *interfaces;
 	size_t n_interfaces;
+	/* By interface: the receive queues to be attached to; an empty set (or NULL for
+	 * all interfaces): the device, with all of its queues. */
+	const struct wm_queueset *queues;
 	enum wm_dp_mode mode;
 	const char *pin; /* directory for the pins, made if missing; NULL: no pins */
 	/* Sizes for a fresh load; 0: the default. An adopted program keeps its own. */
@@ -48,6 +52,16 @@ struct wm_dp_options {
  * Needs root (CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON).
  */
 int wm_dp__open(struct wm_dp **dp, const struct wm_dp_options *options, struct wm_err *err);
+/* Can the program be attached to these queues? Changes nothing. -ENOSYS: not by this
+ * kernel; -EINVAL: no such queue; -EBUSY: somebody's program is there. The driver may
+ * still refuse. An empty set: 0. */
+int wm_dp__check_queues(const char *interface, const struct wm_queueset *queues,
+			struct wm_err *err);
+/* Attach to other queues (by interface, as in the options) as well; on failure everything
+ * is as before. Where the program is no longer wanted it stays until wm_dp__vacate(), also
+ * after wm_dp__open(): so that the NIC's rules can be moved in between. */
+int wm_dp__place(struct wm_dp *dp, const struct wm_queueset *queues, struct wm_err *err);
+void wm_dp__vacate(struct wm_dp *dp);
 /* Only adopt; -ENOENT if nothing of ours is attached. */
 int wm_dp__adopt(struct wm_dp **dp, const char *interface, struct wm_err *err);
 /* An interface that was gone is back, as another one of the same name: attach there

@@ -34,6 +34,9 @@ struct wm_dp_port {
 	char name[IF_NAMESIZE];
 	int ifindex;
 	bool called; /* by libxdp's dispatcher, which is what is attached */
+	struct wm_queueset queues; /* where the program belongs; empty: on the device */
+	bool fresh_device;         /* attached by the last attempt: to be undone with it */
+	struct wm_queueset fresh_queues;
 };
 
 struct wm_dp {
@@ -72,8 +75,24 @@ int wm_dp_new_seed(uint64_t seed[4]);
 bool wm_dp_sizes_suit(const struct wm_params *is, const struct wm_dp_options *options);
 
 /* attach.c */
-int wm_dp_find_attached(const char *interface, int *prog_fd, bool *generic, struct wm_err *err);
+/* A program of ours on the interface or on one of its queues; -ENOENT: none; -EBUSY: the
+ * device has another's, and `whole` says that ours would have to be there. */
+int wm_dp_find_attached(const char *interface, bool whole, int *prog_fd, bool *generic,
+			struct wm_err *err);
+int wm_dp_prog_name(int fd, char name[BPF_OBJ_NAME_LEN]);
+bool wm_dp_is_ours(const char *name);
 int wm_dp_attach(struct wm_dp *dp, const struct wm_dp_options *options, struct wm_err *err);
+
+/* place.c: single receive queues */
+/* The id of a program of ours that some queue has; 0: none. */
+uint32_t wm_dp_on_queues(const char *interface);
+/* Put the program on these queues, or on none that lacked it; `fresh`: that lacked it. */
+int wm_dp_place_queues(const struct wm_dp *dp, const struct wm_dp_port *port,
+		       const struct wm_queueset *want, struct wm_queueset *fresh,
+		       struct wm_err *err);
+/* Take it off all but these. */
+void wm_dp_leave_queues(const struct wm_dp *dp, const struct wm_dp_port *port,
+			const struct wm_queueset *keep);
 
 /* pin.c */
 int wm_dp_pin(struct wm_dp *dp, const char *dir, struct wm_err *err);

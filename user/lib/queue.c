@@ -329,7 +329,7 @@ int wm_queues__listen(const struct wm_queues *queues, struct mnl_socket **socket
 	/* Notifications are not listed; they came with the commands. */
 	if (!wm_queues__can(queues, WM_QUEUE_STOP) && !wm_queues__can(queues, WM_QUEUE_SET))
 		return wm_err__set(err, -ENOSYS, "this kernel does not tell when a queue changes: "
-				   "its netdev family has no queue-stop (waymark's kernel-patches/ "
-				   "add it)");
+				   "its netdev family has no queue-stop (waymark's "
+				   "kernel-patches/ add it)");
 	return wm_genl__listen(queues->genl, "mgmt", socket, err);
 }

@@ -46,6 +46,9 @@ struct wm_offload {
 	bool uncertain; /* look the device and its qdisc up before the next batch */
 	struct wm_offload_caps caps;
 	struct wm_handles handles;
+	uint16_t queue[WM_QUEUES_MAX]; /* that rules lead to, if there are any */
+	size_t n_queues;
+	bool only_marks; /* the NIC refused such rules */
 	char told[WORDS_KEPT][WM_NL_WORDS];
 	size_t n_told;
 };
@@ -130,6 +133,39 @@ static int refresh(struct wm_offload *off)
 	return ret;
 }
 
+/* --- queues --- */
+
+/* The queue for a flow's packets: always the same one of those that there are. -1: none
+ * is to be named. */
+static int queue_of(const struct wm_offload *off, const struct wm_flow *flow)
+{
+	uint32_t h = (uint32_t)flow->sport << 16 | flow->dport;
+
+	if (!off->n_queues || off->only_marks)
+		return -1;
+	for (int i = 0; i < 4; i++)
+		h = (h ^ flow->src[i] ^ (h >> 15)) * 0x9e3779b1;
+	return off->queue[(h >> 16) % off->n_queues];
+}
+
+static bool leads_right(const struct wm_offload *off, int queue)
+{
+	if (queue < 0)
+		return !off->n_queues || off->only_marks;
+	for (size_t i = 0; i < off->n_queues; i++)
+		if (off->queue[i] == queue)
+			return true;
+	return false;
+}
+
+static void flower_queues(struct wm_offload *off, const struct wm_queueset *queues)
+{
+	off->n_queues = 0;
+	off->only_marks = false;
+	wm_queueset__each(id, queues)
+		off->queue[off->n_queues++] = id;
+}
+
 /* --- list --- */
 
 struct listing {
@@ -147,6 +183,8 @@ static int on_filter(const struct nlmsghdr *msg, void *arg)
 	if (!wm_flower__read(msg, listing->now, &seen) || !seen.ours ||
 	    wm_handles__learn(&listing->off->handles, seen.handle, &seen.rule.flow))
 		return MNL_CB_OK;
+	if (!leads_right(listing->off, seen.queue))
+		seen.rule.mark = 0;
 	if (listing->each)
 		listing->each(listing->arg, &seen.rule, &seen.stats);
 	return MNL_CB_OK;
@@ -255,7 +293,7 @@ static int add(struct batch *b, size_t at)
 		return -ENOMEM;
 	msg = wm_nl__add(off->nl, RTM_NEWTFILTER, flags);
 	wm_flower__put_name(msg, off->ifindex, rule->flow.family, handle);
-	wm_flower__put_rule(msg, rule);
+	wm_flower__put_rule(msg, rule, queue_of(off, &rule->flow));
 	b->index[b->n] = at;
 	b->handle[b->n++] = handle;
 	return 0;
@@ -288,6 +326,37 @@ static void fail_all(int *result, size_t n, int code)
 		result[i] = code;
 }
 
+static void install_one(struct wm_offload *off, const struct wm_rule *rule, int *result)
+{
+	struct batch batch = { .off = off, .rules = rule, .result = result };
+
+	install_all(&batch, 1);
+}
+
+/* Many NICs cannot name a queue in a rule. A mark alone is still worth its rule: the flow
+ * was balanced, so the NIC leads it to one of the queues already. */
+static void try_only_marks(struct wm_offload *off, const struct wm_rule *rules, size_t n,
+			   int *result)
+{
+	size_t i = 0;
+
+	while (i < n && result[i] != -EOPNOTSUPP)
+		i++;
+	if (i == n)
+		return;
+	off->only_marks = true;
+	install_one(off, &rules[i], &result[i]);
+	if (result[i]) {
+		off->only_marks = false; /* that was not the reason */
+		return;
+	}
+	wm_warn("offload flower: %s does not let rules name a queue: they only mark, and the NIC "
+		"itself must lead the vips' packets to waymark's queues", off->interface);
+	for (; i < n; i++)
+		if (result[i] == -EOPNOTSUPP)
+			install_one(off, &rules[i], &result[i]);
+}
+
 static void flower_install(struct wm_offload *off, const struct wm_rule *rules, size_t n,
 			   int *result)
 {
@@ -300,14 +369,13 @@ static void flower_install(struct wm_offload *off, const struct wm_rule *rules, 
 		return;
 	}
 	install_all(&batch, n);
+	if (off->n_queues && !off->only_marks)
+		try_only_marks(off, rules, n, result);
 	if (!batch.taken || read_list(&listing))
 		return;
-	for (size_t i = 0; i < n; i++) {
-		struct batch again = { .off = off, .rules = &rules[i], .result = &result[i] };
-
+	for (size_t i = 0; i < n; i++)
 		if (result[i] == -EEXIST)
-			install_all(&again, 1);
-	}
+			install_one(off, &rules[i], &result[i]);
 }
 
 /* --- remove --- */
@@ -545,5 +613,6 @@ const struct wm_offload_ops wm_offload_flower = {
 	.caps = flower_caps,
 	.install = flower_install,
 	.remove = flower_remove,
+	.queues = flower_queues,
 	.list = flower_list,
 };

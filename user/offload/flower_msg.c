@@ -109,29 +109,50 @@ static void put_match(struct nlmsghdr *msg, const struct wm_flow *flow)
 	}
 }
 
-static void put_action(struct nlmsghdr *msg, uint32_t mark)
+static struct nlattr *begin_action(struct nlmsghdr *msg, int number, struct nlattr **options)
 {
 	const struct tc_skbedit how = { .action = TC_ACT_PIPE };
-	struct nlattr *actions, *first, *options;
+	struct nlattr *action = mnl_attr_nest_start(msg, number);
 
-	actions = mnl_attr_nest_start(msg, TCA_FLOWER_ACT);
-	first = mnl_attr_nest_start(msg, 1);
 	mnl_attr_put_strz(msg, TCA_ACT_KIND, "skbedit");
-	options = mnl_attr_nest_start(msg, TCA_ACT_OPTIONS);
+	*options = mnl_attr_nest_start(msg, TCA_ACT_OPTIONS);
 	mnl_attr_put(msg, TCA_SKBEDIT_PARMS, sizeof(how), &how);
+	return action;
+}
+
+static void put_mark(struct nlmsghdr *msg, int number, uint32_t mark)
+{
+	struct nlattr *options, *action = begin_action(msg, number, &options);
+
 	mnl_attr_put_u32(msg, TCA_SKBEDIT_MARK, mark);
 	mnl_attr_nest_end(msg, options);
 	mnl_attr_put(msg, TCA_ACT_COOKIE, sizeof(cookie), cookie);
-	mnl_attr_nest_end(msg, first);
-	mnl_attr_nest_end(msg, actions);
+	mnl_attr_nest_end(msg, action);
 }
 
-void wm_flower__put_rule(struct nlmsghdr *msg, const struct wm_rule *rule)
+/* An action of its own: no driver takes two in one. On ingress the kernel wants to read
+ * in the action, too, that software shall not do it. */
+static void put_queue(struct nlmsghdr *msg, int number, uint16_t queue)
 {
-	struct nlattr *options = mnl_attr_nest_start(msg, TCA_OPTIONS);
+	const struct nla_bitfield32 skip_sw = { TCA_ACT_FLAGS_SKIP_SW, TCA_ACT_FLAGS_SKIP_SW };
+	struct nlattr *options, *action = begin_action(msg, number, &options);
+
+	mnl_attr_put_u16(msg, TCA_SKBEDIT_QUEUE_MAPPING, queue);
+	mnl_attr_nest_end(msg, options);
+	mnl_attr_put(msg, TCA_ACT_FLAGS, sizeof(skip_sw), &skip_sw);
+	mnl_attr_nest_end(msg, action);
+}
+
+void wm_flower__put_rule(struct nlmsghdr *msg, const struct wm_rule *rule, int queue)
+{
+	struct nlattr *options = mnl_attr_nest_start(msg, TCA_OPTIONS), *actions;
 
 	put_match(msg, &rule->flow);
-	put_action(msg, rule->mark);
+	actions = mnl_attr_nest_start(msg, TCA_FLOWER_ACT);
+	put_mark(msg, 1, rule->mark);
+	if (queue >= 0)
+		put_queue(msg, 2, queue);
+	mnl_attr_nest_end(msg, actions);
 	mnl_attr_put_u32(msg, TCA_FLOWER_FLAGS, TCA_CLS_FLAGS_SKIP_SW);
 	mnl_attr_nest_end(msg, options);
 }
@@ -211,6 +232,7 @@ static void read_last_used(const struct nlattr *attr, uint64_t now, struct wm_ru
 static void read_action(const struct nlattr *action, uint64_t now, struct wm_flower_seen *seen)
 {
 	const struct nlattr *tb[TCA_ACT_MAX + 1], *opt[TCA_SKBEDIT_MAX + 1];
+	uint16_t queue;
 	char kind[16];
 
 	read_nest(action, tb, TCA_ACT_MAX);
@@ -218,7 +240,9 @@ static void read_action(const struct nlattr *action, uint64_t now, struct wm_flo
 	if (strcmp(kind, "skbedit") || !tb[TCA_ACT_OPTIONS])
 		return;
 	read_nest(tb[TCA_ACT_OPTIONS], opt, TCA_SKBEDIT_MAX);
-	if (!copy(opt[TCA_SKBEDIT_MARK], &seen->mark, sizeof(seen->mark)))
+	if (copy(opt[TCA_SKBEDIT_QUEUE_MAPPING], &queue, sizeof(queue)))
+		seen->queue = queue;
+	if (seen->has_mark || !copy(opt[TCA_SKBEDIT_MARK], &seen->mark, sizeof(seen->mark)))
 		return;
 	seen->has_mark = true;
 	if (tb[TCA_ACT_STATS])
@@ -235,7 +259,7 @@ static void read_actions(const struct nlattr *nest, uint64_t now, struct wm_flow
 	int n = 0;
 
 	mnl_attr_for_each_nested(action, nest)
-		if (++n <= ACTIONS_MAX && !seen->has_mark)
+		if (++n <= ACTIONS_MAX)
 			read_action(action, now, seen);
 }
 
@@ -302,7 +326,7 @@ bool wm_flower__read(const struct nlmsghdr *msg, uint64_t now, struct wm_flower_
 	const struct nlattr *tb[TCA_MAX + 1] = {}, *attr;
 	const struct tcmsg *tcm = mnl_nlmsg_get_payload(msg);
 
-	*seen = (struct wm_flower_seen){};
+	*seen = (struct wm_flower_seen){ .queue = -1 };
 	if (msg->nlmsg_type != RTM_NEWTFILTER || mnl_nlmsg_get_payload_len(msg) < sizeof(*tcm))
 		return false;
 	mnl_attr_for_each(attr, msg, sizeof(*tcm))

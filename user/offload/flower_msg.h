@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /* Our rules as messages of rtnetlink: TC filters of the kind `flower` with the action
- * skbedit mark. Nothing here talks to the kernel. */
+ * skbedit mark, and a second one that names a queue where that is wanted. Nothing here
+ * talks to the kernel. */
 #ifndef WM_FLOWER_MSG_H
 #define WM_FLOWER_MSG_H
 
@@ -19,8 +20,9 @@ enum {
 
 /* Put what identifies a rule into a message of type RTM_NEWTFILTER or RTM_DELTFILTER. */
 void wm_flower__put_name(struct nlmsghdr *msg, int ifindex, uint8_t family, uint32_t handle);
-/* Behind the name: what it matches and does. */
-void wm_flower__put_rule(struct nlmsghdr *msg, const struct wm_rule *rule);
+/* Behind the name: what it matches and does. queue: the receive queue that its packets
+ * go to, or -1. */
+void wm_flower__put_rule(struct nlmsghdr *msg, const struct wm_rule *rule, int queue);
 /* RTM_GETTFILTER with NLM_F_DUMP: what is on the ingress of a device; family 0: all. */
 void wm_flower__put_list(struct nlmsghdr *msg, int ifindex, uint8_t family);
 
@@ -32,6 +34,7 @@ struct wm_flower_seen {
 	bool ours;               /* made by this program: rule and stats say what it is */
 	bool has_mark;           /* its action sets a mark */
 	uint32_t mark;
+	int queue;               /* that packets are led to; -1: none is named */
 	struct wm_rule rule;
 	struct wm_rule_stats stats;
 };

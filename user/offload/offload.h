@@ -12,6 +12,7 @@
 #include <waymark/abi.h>
 
 #include "err.h"
+#include "queueset.h"
 
 /* What a rule does: a packet of this flow carries this mark. A TCP rule matches
  * only packets without SYN, FIN and RST where the NIC can (caps.tcp_flags); elsewhere
@@ -63,6 +64,10 @@ struct wm_offload_ops {
 	/* Outcomes of installs in progress. Returns how many were reported. */
 	int (*poll)(struct wm_offload *off,
 		    void (*done)(void *arg, const struct wm_rule *rule, int result), void *arg);
+	/* From now on rules also lead their packets to one of these receive queues; an
+	 * empty set: to whichever the NIC likes. Rules that lead elsewhere are listed with
+	 * mark 0, which is no destination's. */
+	void (*queues)(struct wm_offload *off, const struct wm_queueset *queues);
 	/* Every rule that the NIC holds. */
 	int (*list)(struct wm_offload *off,
 		    void (*each)(void *arg, const struct wm_rule *rule,
