@@ -600,6 +600,41 @@ static void test_queues_may_become_fewer(void **state)
 		assert_int_equal(install(b, n, 1), 0);
 }
 
+/* Rules lead to the queues that are ours; those that do not are told with mark 0. */
+static void test_rules_lead_to_our_queues(void **state)
+{
+	struct bench *b = *state;
+	struct wm_queueset two = {}, all = {};
+	struct listed l;
+	size_t wrong = 0;
+
+	for (uint32_t n = 0; n < 16; n++)
+		assert_int_equal(install(b, n, 1), 0);
+	wm_queueset__parse(&two, "2,5");
+	for (int round = 0; round < 2; round++) {
+		ops->queues(b->off, &two);
+		l = list(b);
+		wrong = 0;
+		for (size_t i = 0; i < l.n; i++)
+			wrong += !l.rule[i].mark;
+		assert_in_range(wrong, 4, 16); /* 16 flows over 8 queues: most */
+		restart(b); /* learnt from the NIC, not remembered */
+	}
+	for (uint32_t n = 0; n < 16; n++)
+		assert_int_equal(take_out(b, n), 0);
+	ops->queues(b->off, &two);
+	for (uint32_t n = 100; n < 132; n++)
+		assert_int_equal(install(b, n, 1), 0);
+	l = list(b);
+	assert_int_equal(l.n, 32);
+	for (size_t i = 0; i < l.n; i++)
+		assert_int_equal(l.rule[i].mark, 1);
+	ops->queues(b->off, &all);
+	l = list(b);
+	for (size_t i = 0; i < l.n; i++)
+		assert_int_equal(l.rule[i].mark, 1);
+}
+
 static void test_drivers_that_say_nothing_else(void **state)
 {
 	struct bench *b = *state;
@@ -692,6 +727,7 @@ int main(void)
 		BENCH(test_half_a_listing_forgets_nothing),
 		BENCH(test_use_is_told),
 		BENCH(test_queues_may_become_fewer),
+		BENCH(test_rules_lead_to_our_queues),
 		BENCH(test_drivers_that_say_nothing_else),
 		BENCH(test_nics_that_cannot_are_refused),
 		BENCH(test_rules_age_by_use),

@@ -182,11 +182,16 @@ void wm_dp_leave_queues(const struct wm_dp *dp, const struct wm_dp_port *port,
 {
 	struct wm_queueset surplus = {};
 	struct occupants o;
+	bool down;
 
 	if (look(port->name, &o, NULL))
 		return;
+	/* Of a device that is down nothing is listed: what we attached is still there. */
+	down = !wm_queueset__count(&o.there);
+	if (down)
+		o.there = port->queues;
 	wm_queueset__each(id, &o.there)
-		if (o.program[id] == dp->prog_id && !wm_queueset__has(keep, id))
+		if ((down || o.program[id] == dp->prog_id) && !wm_queueset__has(keep, id))
 			wm_queueset__add(&surplus, id);
 	take_off(port, &surplus);
 }

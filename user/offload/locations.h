@@ -30,6 +30,7 @@ struct wm_place {
 	uint64_t freed_ns; /* 0: never used */
 	uint16_t used;     /* struct wm_location's `used` at the last look */
 	uint8_t state;     /* enum wm_location_state */
+	uint16_t queue;    /* that the rule leads to, if it is ours */
 };
 
 struct wm_locations {

@@ -50,6 +50,8 @@ struct wm_offload {
 	struct wm_locations locations;
 	struct wm_location *table;
 	uint32_t queues;
+	uint16_t own[WM_QUEUES_MAX]; /* those that rules may lead to; none: all */
+	uint32_t n_own;
 	uint32_t verify; /* the location from which on rules are looked at again */
 	struct ethtool_rxnfc *list; /* room for a listing */
 	uint32_t list_size;
@@ -101,6 +103,7 @@ static int holder_of(struct wm_offload *off, uint32_t at, struct wm_flow *flow)
 	if (!wm_ntuple__read(&request.fs, flow) || !off->table[at].mark ||
 	    off->table[at].check != wm_ntuple__check(flow))
 		return FOREIGN;
+	off->locations.place[at].queue = request.fs.ring_cookie;
 	return OURS;
 }
 
@@ -247,6 +250,21 @@ static int read_rules(struct wm_offload *off)
 	return 0;
 }
 
+static bool leads_right(const struct wm_offload *off, uint16_t queue)
+{
+	for (uint32_t i = 0; i < off->n_own; i++)
+		if (off->own[i] == queue)
+			return true;
+	return !off->n_own;
+}
+
+static void ntuple_queues(struct wm_offload *off, const struct wm_queueset *queues)
+{
+	off->n_own = 0;
+	wm_queueset__each(id, queues)
+		off->own[off->n_own++] = id;
+}
+
 /* Rules that carried a packet since the last look were used now, as far as we know. */
 static void tell_rule(struct wm_offload *off, uint32_t at,
 		      void (*each)(void *arg, const struct wm_rule *rule,
@@ -261,6 +279,8 @@ static void tell_rule(struct wm_offload *off, uint32_t at,
 	if (used != place->used)
 		stats.last_used_ns = now_ns();
 	place->used = used;
+	if (!leads_right(off, place->queue))
+		rule.mark = 0;
 	each(arg, &rule, &stats);
 }
 
@@ -314,7 +334,10 @@ static int insert(struct wm_offload *off, uint32_t at, const struct wm_rule *rul
 	struct ethtool_rxnfc request = { .cmd = ETHTOOL_SRXCLSRLINS };
 	int ret;
 
-	wm_ntuple__write(&request.fs, &rule->flow, at, off->queues);
+	wm_ntuple__write(&request.fs, &rule->flow, at, off->n_own ? off->n_own : off->queues);
+	if (off->n_own)
+		request.fs.ring_cookie = off->own[request.fs.ring_cookie];
+	off->locations.place[at].queue = request.fs.ring_cookie;
 	set_entry(off, at, rule);
 	off->table[at].used = off->locations.place[at].used = 0;
 	ret = ask(off, &request);
@@ -521,5 +544,6 @@ const struct wm_offload_ops wm_offload_ntuple = {
 	.locate = ntuple_locate,
 	.install = ntuple_install,
 	.remove = ntuple_remove,
+	.queues = ntuple_queues,
 	.list = ntuple_list,
 };
