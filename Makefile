@@ -109,10 +109,12 @@ bench-build: $(BENCH)
 $(BUILD)/selftests/bench/bench.bpf.o: selftests/bench/bench.bpf.c
 	@mkdir -p $(@D)
 	$(call say,BPF) $(CLANG) $(BPF_CFLAGS) -MMD -MP -MF $(@:.o=.d) -c $< -o $@
-$(BENCH): $(sort $(wildcard selftests/bench/*.c)) $(TEST_LIB) $(ARCHIVES_daemon) $(BUILD)/selftests/bench/bench.bpf.o
+$(BENCH): $(sort $(wildcard selftests/bench/*.c)) $(TEST_LIB) $(call archive,daemon) $(ARCHIVES_daemon) \
+		$(BUILD)/selftests/bench/bench.bpf.o $(BUILD)/waymarkd
 	$(call say,LINK) $(CC) $(USER_CFLAGS) -Wno-missing-prototypes -DWM_BUILD='"$(abspath $(BUILD))"' \
-		$(foreach r,lib core dataplane offload,-Iuser/$(r)) -Iselftests/lib -Iselftests/bench -MMD -MP -MF $@.d \
-		-o $@ $(filter-out %.bpf.c,$(filter selftests/bench/%.c,$^)) selftests/lib/packet.c $(ARCHIVES_daemon) -lm $(LIBS)
+		$(foreach r,lib core dataplane offload daemon,-Iuser/$(r)) -Iselftests/lib -Iselftests/bench -MMD -MP -MF $@.d \
+		-o $@ $(filter-out %.bpf.c,$(filter selftests/bench/%.c,$^)) selftests/lib/packet.c \
+		$(call archive,daemon) $(ARCHIVES_daemon) -lm $(LIBS)
 bench: bench-build
 	$(BENCH) --json $(BUILD)/bench.json
 	selftests/bench/plot $(BUILD)/bench.json $(BUILD)/bench.svg

@@ -21,6 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "log.h"
 #include "measure.h"
 
 struct options opt = { .runs = 5, .max_flows = 10000000, .cpu = -1 };
@@ -104,6 +105,16 @@ void report_figure(const char *name, double value, const char *unit, const char 
 	fflush(stdout);
 	json_array_append_new(figures, json_pack("{s:s, s:f, s:s, s:s}", "figure", name, "value",
 		value, "unit", unit, "what", what));
+}
+
+void report_runs(const char *name, double *values, int n, const char *unit, const char *what)
+{
+	double median = median_of(values, n);
+
+	printf("%-24s %12.4g %-8s %s (min %.4g of %d)\n", name, median, unit, what, values[0], n);
+	fflush(stdout);
+	json_array_append_new(figures, json_pack("{s:s, s:f, s:f, s:s, s:s, s:i}", "figure", name,
+		"value", median, "min", values[0], "unit", unit, "what", what, "runs", n));
 }
 
 void report_valid(const char *name, uint64_t flows)
@@ -196,6 +207,7 @@ int main(int argc, char **argv)
 	char cpu[128];
 
 	parse_options(argc, argv);
+	wm_log__init("bench", WM_LOG_WARN);
 	results = json_array();
 	figures = json_array();
 	pin_cpu();

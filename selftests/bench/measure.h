@@ -27,20 +27,32 @@ const void *driver_object(size_t *len);
 void report_packets(const char *name, uint64_t flows, double *ns, int n);
 /* A figure that is not ns a packet. */
 void report_figure(const char *name, double value, const char *unit, const char *what);
+/* The same of several runs: the median counts, the least stands beside it. Sorts. */
+void report_runs(const char *name, double *values, int n, const char *unit, const char *what);
 void report_valid(const char *name, uint64_t flows);
 
 double median_of(double *values, int n); /* sorts */
 uint64_t now_ns(void);
 
-/* Events: packets.c runs the packets, control.c reads. */
+/* Events: packets.c runs the packets and reads the ring; promote.c listens, and in
+ * the end, while flow table and maps are there, does what the daemon would. */
 struct wm_dp;
-double bench_events(int threshold, uint64_t *read);
-void bench_events_open(struct wm_dp *dp, uint64_t *read);
+double bench_events(int threshold, void *arg);
+void bench_events_open(struct wm_dp *dp, void *arg);
+void bench_events_end(struct wm_dp *dp, void *arg);
 void bench_open_wire(struct wm_dp **dp);
 
 /* The rooms of figures. */
 void bench_packets(void);
 void bench_wire(void);
 void bench_control(void);
+void bench_events_all(void);
+void bench_rules(void);
+void bench_reload(void);
+void bench_idle(void);
+
+/* A bpf file system on this directory that only this process sees; and away. */
+void mount_bpf(const char *dir);
+void unmount_bpf(const char *dir);
 
 #endif

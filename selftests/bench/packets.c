@@ -354,9 +354,9 @@ void bench_packets(void)
 /*
  * ns a packet over EVENTS flows, each at its second packet: with a threshold of
  * 2 every one raises an event. The ring is the daemon's and is read between
- * runs that fit into it. *read: how many came out.
+ * runs that fit into it.
  */
-double bench_events(int threshold, uint64_t *read)
+double bench_events(int threshold, void *arg)
 {
 	enum { EVENTS = 400000, RUN = 2000 };
 	const struct bench_case_def c = { "events", "bench_waymark", WARM | COUNTED, XDP_TX, "" };
@@ -366,7 +366,7 @@ double bench_events(int threshold, uint64_t *read)
 	int fd;
 
 	open_bench(&b, &c, EVENTS, (const char *const[]){ c.program, NULL });
-	bench_events_open(b.dp, read);
+	bench_events_open(b.dp, arg);
 	wm_dp__ctl(b.dp)->promote_after = threshold;
 	wm_dp__ctl(b.dp)->event_budget = EVENTS + 1;
 	make_frame(&c, &frame);
@@ -377,6 +377,7 @@ double bench_events(int threshold, uint64_t *read)
 		ns += run(&b, fd, &c, &frame, RUN) * RUN / EVENTS;
 		wm_dp__events_consume(b.dp);
 	}
+	bench_events_end(b.dp, arg);
 	close(fd);
 	close_bench(&b);
 	return ns;

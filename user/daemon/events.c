@@ -34,9 +34,8 @@ static bool is_current(const struct wm_daemon *d, const struct wm_event *event)
 	       slot.state != WM_FLOW_CLOSING && slot.state >= wm_dp__ctl(d->dp)->promote_after;
 }
 
-static void on_event(void *arg, const struct wm_event *event)
+void wm_events__take(struct wm_daemon *d, const struct wm_event *event)
 {
-	struct wm_daemon *d = arg;
 	uint64_t now = wm_now_ns();
 
 	d->events.read++;
@@ -50,6 +49,11 @@ static void on_event(void *arg, const struct wm_event *event)
 		wm_rules__close(d->nic.rules, &event->flow, now);
 		break;
 	}
+}
+
+static void on_event(void *arg, const struct wm_event *event)
+{
+	wm_events__take(arg, event);
 }
 
 static void consume(void *arg)

@@ -9,6 +9,7 @@
 #include "timer.h"
 
 struct wm_daemon;
+struct wm_event;
 
 struct wm_events {
 	struct wm_timer timer;
@@ -19,5 +20,9 @@ struct wm_events {
 
 int wm_events__start(struct wm_daemon *daemon, struct wm_err *err);
 void wm_events__stop(struct wm_events *events);
+
+/* What an event means for the rules: a flow is offered, if it still is what the event
+ * says, or its rule is to go. */
+void wm_events__take(struct wm_daemon *daemon, const struct wm_event *event);
 
 #endif
