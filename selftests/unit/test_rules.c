@@ -831,6 +831,25 @@ static void test_broken_list_ends_nothing(void **state)
 	assert_int_equal(w->gone[FLOWS - 1], 0);
 }
 
+/* Its rules are gone with it: their flows have to prove themselves again. */
+static void test_device_that_is_gone_has_no_rules(void **state)
+{
+	struct world *w = *state;
+
+	world_offer(w, FLOWS - 1, 7);
+	world_tick(w);
+	w->nic.slot[FLOWS - 1].in = false;
+	w->nic.n = 0;
+	w->nic.list_error = -ENODEV;
+	world_readings(w, 2, 0, FLOWS);
+	assert_int_equal(w->gone[FLOWS - 1], 1);
+	assert_int_equal(world_stats(w).state[WM_RULE_ACTIVE], 0);
+	w->nic.list_error = 0;
+	world_offer(w, FLOWS - 1, 7);
+	world_tick(w);
+	assert_true(world_in_nic(w, FLOWS - 1, 7));
+}
+
 static void test_totals_survive(void **state)
 {
 	struct world *w = *state;
@@ -1181,6 +1200,7 @@ int main(void)
 		T(test_idle_time_is_kept),
 		T(test_lifetime_without_counters),
 		T(test_broken_list_ends_nothing),
+		T(test_device_that_is_gone_has_no_rules),
 		T(test_totals_survive),
 		T(test_failed_removal),
 		T(test_offer_while_deleting),

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #include "daemon.h"
+#include "ethtool.h"
 #include "log.h"
 
 enum {
@@ -68,12 +69,33 @@ static int open_backend(struct wm_nic *nic, const struct wm_config *config, cons
 	return ret;
 }
 
+/* Rules are of no use where their marks do not come back with the packets. */
+static int check_marks(struct wm_nic *nic, const char *interface, bool choose,
+		       struct wm_err *why)
+{
+	if (!nic->ops->install || nic->ops == &wm_offload_sim || wm_dp__has_marks(interface) ||
+	    wm_ethtool__feature(interface, "rx-xdp-mark") == WM_FEATURE_ON)
+		return 0;
+	wm_err__set(why, -EOPNOTSUPP, "%s has no flow marks for XDP: this kernel or its driver "
+		    "lacks bpf_xdp_metadata_rx_flow_mark, and ethtool -K %s rx-xdp-mark is not on",
+		    interface, interface);
+	if (!choose) {
+		wm_warn("offload %s: rules will bring nothing: %s", nic->ops->name, why->text);
+		return 0;
+	}
+	nic->ops->close(nic->off);
+	nic->ops = NULL;
+	return -EOPNOTSUPP;
+}
+
 int wm_nic__open(struct wm_nic *nic, const struct wm_config *config, struct wm_err *err)
 {
 	bool choose = config->offload.backend == WM_BACKEND_AUTO && !config->offload.sim_pin;
 	struct wm_err why = {};
 	int ret = open_backend(nic, config, name_of(config), choose ? &why : err);
 
+	if (!ret)
+		ret = check_marks(nic, config->interfaces[0], choose, &why);
 	if (ret && choose) {
 		wm_info("no rules in the NIC, all in software: %s", why.text);
 		ret = open_backend(nic, config, "none", err);

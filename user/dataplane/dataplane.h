@@ -72,6 +72,9 @@ void wm_dp__close(struct wm_dp *dp);
 /* Take the program off every interface and remove the pins. */
 int wm_dp__detach(struct wm_dp *dp, struct wm_err *err);
 
+/* Does the interface hand marks to a program that is bound to it? */
+bool wm_dp__has_marks(const char *interface);
+
 bool wm_dp__adopted(const struct wm_dp *dp);
 /* "meta" or "kfunc": how marks reach the program. */
 const char *wm_dp__lane_name(const struct wm_dp *dp);

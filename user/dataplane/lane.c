@@ -62,3 +62,8 @@ bool wm_dp_lane_kfunc(const char *interface)
 	return ifindex && kernel_has_kfunc() &&
 	       metadata_features(ifindex) & NETDEV_RX_METADATA_FLOW_MARK;
 }
+
+bool wm_dp__has_marks(const char *interface)
+{
+	return wm_dp_lane_kfunc(interface);
+}

@@ -68,7 +68,7 @@ struct wm_offload_ops {
 	 * empty set: to whichever the NIC likes. Rules that lead elsewhere are listed with
 	 * mark 0, which is no destination's. */
 	void (*queues)(struct wm_offload *off, const struct wm_queueset *queues);
-	/* Every rule that the NIC holds. */
+	/* Every rule that the NIC holds. -ENODEV: it is gone, and they with it. */
 	int (*list)(struct wm_offload *off,
 		    void (*each)(void *arg, const struct wm_rule *rule,
 				 const struct wm_rule_stats *stats),

@@ -801,6 +801,7 @@ static void read_due(struct wm_rules *r, uint64_t now)
 {
 	struct reader reader = { r, now };
 	bool listed = r->ops->list;
+	int ret;
 
 	if (!r->next_reading)
 		r->next_reading = now + reading_interval(r);
@@ -809,8 +810,9 @@ static void read_due(struct wm_rules *r, uint64_t now)
 	r->next_reading = now + reading_interval(r);
 	r->learned = UINT32_MAX;
 	r->reading++;
-	if (listed && r->ops->list(r->off, on_listed, &reader))
-		return; /* half a list would make rules look lost */
+	ret = listed ? r->ops->list(r->off, on_listed, &reader) : 0;
+	if (ret && ret != -ENODEV)
+		return; /* half a list would make rules look lost; no device has none */
 	for (uint32_t i = 0; i < r->table.top; i++)
 		if (at(r, i)->list != WM_LIST_FREE && at(r, i)->state == WM_RULE_ACTIVE)
 			judge(r, i, listed, now);
