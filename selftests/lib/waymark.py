@@ -94,6 +94,8 @@ class SoftNic:
 class Balancer:
     """waymarkd in the lb namespace with one configuration file."""
 
+    patience = 15  # seconds for the daemon to start; guests are slower
+
     def __init__(self, topology, config=None, offload="sim", ports=(80,), udp_ports=(7,), **settings):
         self.topology = topology
         self.socket = topology.dir / "control.sock"
@@ -144,7 +146,7 @@ class Balancer:
         self.number += 1
         self.daemon = self.topology.lb.start(self.command(*options), log=f"waymarkd-{self.number}.log")
         if wait:
-            wait_for(self._answers, "waymarkd to answer")
+            wait_for(self._answers, "waymarkd to answer", self.patience)
         return self
 
     def _answers(self):

@@ -27,6 +27,7 @@ from lib.py import ksft_eq, ksft_exit, ksft_in, ksft_run, ksft_true  # noqa: E40
 BUILD = Path(sys.argv[1])
 TOOL = BUILD / "selftests/vm/flower_tool"
 CAPACITY = 4096
+PATIENCE = 60  # seconds for a condition: the guest is emulated
 ODD = 50000  # flow_tool's flows from here on are refused by every NIC
 
 
@@ -154,7 +155,8 @@ def counters(pair):
             if proto == "tcp":
                 pair.send(flow, b"x", flags=flags)
         pair.send(pair.flow(proto, family, sport=1000 + n, dport=81), b"not a rule's")
-    ksft_true(wait_for(lambda: [rules(pair)[1000 + n][3] for n in range(4)] == [1, 2, 3, 4]))
+    ksft_true(wait_for(lambda: [rules(pair)[1000 + n][3] for n in range(4)] == [1, 2, 3, 4],
+                       PATIENCE))
     found = rules(pair)
     ksft_eq([found[1000 + n][4] for n in range(4)], [(n + 1) * sizes[n] for n in range(4)])
     ksft_true(all(found[1000 + n][5] for n in range(4)))
@@ -348,7 +350,7 @@ class Daemon:
             self.child = subprocess.Popen(
                 ["nsenter", f"--net=/var/run/netns/{self.pair.dut.netns}",
                  BUILD / "waymarkd", "--detach", "-c", self.config], stdout=log, stderr=log)
-        if not wait_for(lambda: self.cli("status").ret == 0, 60):
+        if not wait_for(lambda: self.cli("status").ret == 0, PATIENCE):
             raise AssertionError(f"waymarkd does not answer: {self.log.read_text()}")
 
     def kill(self):
@@ -385,11 +387,11 @@ def daemon_promotes(pair):
     defer(daemon.stop)
     ksft_eq(daemon.ask("status")["offload"]["backend"], "flower")
     send_to_vip(pair, 20)
-    ksft_true(wait_for(lambda: active(daemon) == 1, 20), daemon.log.read_text())
+    ksft_true(wait_for(lambda: active(daemon) == 1, PATIENCE), daemon.log.read_text())
     ksft_eq(len(in_nic(pair)), 1)
     mark = filters(pair)[0]["options"]["actions"][0]["mark"]
     send_to_vip(pair, 5)
-    ksft_true(wait_for(lambda: "packets 5" in in_nic(pair)[0]))
+    ksft_true(wait_for(lambda: "packets 5" in in_nic(pair)[0], PATIENCE))
 
     daemon.kill()
     daemon.start()

@@ -24,6 +24,7 @@ from waymark import BUILD, Balancer, attach_decap  # noqa: E402
 
 SIM = Path("/sys/bus/netdevsim")
 PATIENCE = 60  # seconds for a condition: the guest is emulated
+Balancer.patience = PATIENCE
 
 
 class NsimTopology(Topology):

@@ -1,0 +1,44 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# The same BPF object without the series: on this machine's kernel, then in a guest with
+# the unpatched base; unpatched_guest.py in both. TAP; exit status 1 if a test failed, 4
+# if no guest can be had here.
+
+top=$(cd "$(dirname "$0")/../.." && pwd)
+vm=$top/scripts/vm
+nr=0 planned=0 bad=0
+
+why=$("$vm" --unpatched --build-only 2>&1) || {
+	echo "1..0 # SKIP $(tail -n 1 <<< "$why")"
+	exit 4
+}
+
+make -s -C "$top" all >&2 || { echo '1..1'; echo 'not ok 1 build'; exit 1; }
+
+# One run's lines, numbered on, with the kernel's name in front of the test's.
+report()
+{
+	local where=$1 status=$2 line
+
+	while read -r line; do
+		case $line in
+		1..*) planned=$((planned + ${line#1..})) ;;
+		'ok '*|'not ok '*)
+			nr=$((nr + 1))
+			sed -E "s/^((not )?ok) [0-9]+ /\1 $nr ${where}_/" <<< "$line" ;;
+		*) echo "$line" ;;
+		esac
+	done
+	[ "$status" = 0 ] || bad=1
+}
+
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+/usr/bin/python3 -B "$top/selftests/vm/unpatched_guest.py" > "$log" 2>&1
+report host $? < "$log"
+"$vm" --unpatched --timeout 900 -- /usr/bin/python3 "$top/selftests/vm/unpatched_guest.py" \
+	> "$log" 2>&1
+report guest $? < "$log"
+echo "1..$planned"
+exit $bad
