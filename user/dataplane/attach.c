@@ -90,8 +90,8 @@ static int find_called(uint32_t dispatcher)
 static int refuse(const char *interface, const char *name, uint32_t id, struct wm_err *err)
 {
 	if (!strcmp(name, DISPATCHER))
-		return wm_err__set(err, -EBUSY, "%s has libxdp's dispatcher (id %u), and waymark is "
-				   "not among its programs: xdp-loader load %s waymark.bpf.o -n "
+		return wm_err__set(err, -EBUSY, "%s has libxdp's dispatcher (id %u), and waymark "
+				   "is not among its programs: xdp-loader load %s waymark.bpf.o -n "
 				   WM_PROG_NAME ", or xdp-loader unload %s --all", interface, id,
 				   interface, interface);
 	return wm_err__set(err, -EBUSY, "%s already has the XDP program %s (id %u), which is "

@@ -505,8 +505,8 @@ static void tell_marking(const char *interface, const struct others *o)
 	if (o->n_marking)
 		wm_warn("offload flower: %s: %zu filters that are not waymark's set marks, such as "
 			"the %s filter with pref %u handle 0x%x chain %u, mark %u; such a mark can "
-			"send a packet to another real of its vip (with marks: trusted, to any)", interface, o->n_marking, m->kind,
-			m->pref, m->handle, m->chain, m->mark);
+			"send a packet to another real of its vip (with marks: trusted, to any)",
+			interface, o->n_marking, m->kind, m->pref, m->handle, m->chain, m->mark);
 }
 
 static int look_around(struct wm_offload *off, struct wm_err *err)
