@@ -51,6 +51,8 @@ ARCHIVES_cli := $(foreach r,dataplane size offload afxdp core lib,$(call archive
 
 BPF_OBJECTS := $(patsubst bpf/%.bpf.c,$(BUILD)/%.bpf.o,$(wildcard bpf/*.bpf.c))
 PROGRAMS := $(BUILD)/waymarkd $(BUILD)/waymark
+# Not installed: to be read, and used by tests.
+EXAMPLES := $(patsubst Documentation/examples/%.c,$(BUILD)/examples/%,$(wildcard Documentation/examples/*.c))
 
 .PHONY: all bpf user tests man check demo test bench bench-build install clean help
 all: bpf user man
@@ -66,7 +68,7 @@ help:
 	@echo 'V=1 shows commands, CI=1 makes warnings errors'
 
 bpf: $(BPF_OBJECTS)
-user: $(PROGRAMS)
+user: $(PROGRAMS) $(EXAMPLES)
 
 $(BUILD)/%.bpf.o: bpf/%.bpf.c
 	@mkdir -p $(@D)
@@ -90,6 +92,11 @@ $(BUILD)/waymarkd: $(call objects,daemon) $(ARCHIVES_daemon)
 	$(call say,LINK) $(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 $(BUILD)/waymark: $(call objects,cli) $(ARCHIVES_cli)
 	$(call say,LINK) $(CC) $(LDFLAGS) -o $@ $^ $(LIBS) $(SIZE_LIBS)
+
+$(BUILD)/examples/%: Documentation/examples/%.c $(call archive,afxdp) $(call archive,lib)
+	@mkdir -p $(@D)
+	$(call say,LINK) $(CC) $(USER_CFLAGS) -Iuser/lib -Iuser/afxdp -MMD -MP -MF $@.d -o $@ $< \
+		$(filter %.a,$^) $(LIBS)
 
 # Unit and packet tests: one program a file, against cmocka; each room's own includes.
 TEST_SOURCES := $(sort $(wildcard selftests/unit/*.c selftests/prog/*.c))

@@ -10,6 +10,7 @@
 #ifndef WM_BPF_HEADER_H
 #define WM_BPF_HEADER_H
 
+#include "local.h"
 #include "maps.h"
 #include "packet.h"
 
@@ -21,6 +22,7 @@ struct inner {
 	__be16 sport;
 	__u16 len;
 	__u8 tos;
+	bool local;    /* set here: it is a socket's now */
 };
 
 static __always_inline bool encap_outer_v4(__u8 encap)
@@ -30,7 +32,7 @@ static __always_inline bool encap_outer_v4(__u8 encap)
 
 static __always_inline bool encap_inner_v4(__u8 encap)
 {
-	return encap == WM_ENCAP_4IN4 || encap == WM_ENCAP_4IN6;
+	return encap & 1;
 }
 
 /* A MAC address as two words: for the compiler its bytes have no alignment, and
@@ -96,16 +98,20 @@ static __always_inline void write_v6(struct ipv6hdr *ip, const struct wm_dest *d
 	ip->daddr.in6_u.u6_addr32[3] = dest->real[3];
 }
 
-/* Wrap the packet for `dest`. Returns GO_ON, or WM_C_DROP_TOO_LONG: then the
- * packet is as it was. All packet pointers are void afterwards. */
+/* Wrap the packet for `dest`, or hand it to its socket. Returns GO_ON, or why it is
+ * dropped: then it is as it was. All packet pointers are void afterwards. */
 static __always_inline int push_header(struct xdp_md *ctx, const struct wm_dest *dest,
-				       const struct inner *in)
+				       struct inner *in)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	bool v4 = encap_outer_v4(dest->encap);
 	int grow = v4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr);
 	struct mac smac;
 
+	if (!v4 && encap_local(dest->encap)) {
+		in->local = local_send(ctx, dest->mark, wm_jhash_2words(in->client, in->sport, 0));
+		return in->local ? GO_ON : WM_C_DROP_LOCAL;
+	}
 	if (data + ETH_HLEN > end || (v4 && in->len > 0xffff - sizeof(struct iphdr)))
 		return WM_C_DROP_TOO_LONG;
 	smac = mac_at(data);

@@ -12,6 +12,7 @@
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 #include <waymark/abi.h>
+#include <waymark/xsk.h>
 
 #define WM_SHARED_ARRAY(name, value_type, entries)    \
 	struct {                                      \
@@ -33,6 +34,14 @@ struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, WM_EVENTS_BYTES_DEFAULT);
 } wm_events SEC(".maps");
+
+/* The local consumer's sockets, by receive queue. */
+struct {
+	__uint(type, BPF_MAP_TYPE_XSKMAP);
+	__uint(max_entries, WM_XSK_QUEUES_MAX);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(__u32));
+} wm_xsks SEC(".maps");
 
 /* Counters of the CPUs: global data, so that there is no look-up that could
  * fail. (.bss holds nothing else: user space finds them by that.) */

@@ -133,9 +133,9 @@ static __always_inline int mark_reason(const struct wm_dest *dest)
 }
 
 /*
- * Send a packet by its mark. Returns WM_C_TX_MARKED with *id and in->len set;
- * else the reason (WM_C_MARK_*) why the software path must do it, with the
- * packet as it was.
+ * Send a packet by its mark. Returns the verdict, WM_C_TX_MARKED with *id and
+ * in->len set; else the reason (WM_C_MARK_*) why the software path must do it,
+ * with the packet as it was.
  */
 static __always_inline int mark_send(struct xdp_md *ctx, __u32 mark, __u32 *id, struct inner *in)
 {
@@ -164,9 +164,8 @@ static __always_inline int mark_send(struct xdp_md *ctx, __u32 mark, __u32 *id, 
 		return reason;
 	if (ETH_HLEN + in->len > frame_length(data, end))
 		return WM_C_MARK_MISMATCH; /* the software path counts it as malformed */
-	if (push_header(ctx, dest, in) != GO_ON)
-		return WM_C_DROP_TOO_LONG;
-	return WM_C_TX_MARKED;
+	reason = push_header(ctx, dest, in);
+	return reason == GO_ON ? WM_C_TX_MARKED : reason;
 }
 
 #endif

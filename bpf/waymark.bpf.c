@@ -7,7 +7,7 @@
  *   parse    Ethernet, IP, TCP or UDP; what is not ours goes to the stack
  *   vip      whose packet is it?
  *   flow     SYN: ring. Else: flow table, on a miss ring, enter the flow
- *   header   wrap the packet for its destination
+ *   header   wrap the packet for its destination, or hand it to a local consumer
  *   count    one exit, which counts the verdict and its reason
  *
  * Every step returns a counter, the reason why the way ends there, or GO_ON. A
@@ -181,7 +181,7 @@ static __always_inline int finish(struct way *w, int reason)
 		if (reason == WM_C_TX_MARKED)
 			stats->marked++;
 	}
-	return XDP_TX;
+	return w->in.local ? XDP_REDIRECT : XDP_TX;
 }
 
 static __always_inline int walk(struct xdp_md *ctx, __u32 mark)
@@ -192,7 +192,7 @@ static __always_inline int walk(struct xdp_md *ctx, __u32 mark)
 	w.stats = cpu_stats(w.cpu);
 	if (mark) {
 		reason = mark_send(ctx, mark, &w.dest, &w.in);
-		if (reason == WM_C_TX_MARKED || reason == WM_C_DROP_TOO_LONG)
+		if (reason < WM_C_MARK_UNKNOWN) /* a verdict */
 			return finish(&w, reason);
 		count(w.stats, reason);
 	}

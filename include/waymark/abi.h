@@ -24,7 +24,7 @@
 
 /* Raised by every change of a layout below: a daemon adopts a running program
  * only if the versions are the same. */
-#define WM_ABI_VERSION 3
+#define WM_ABI_VERSION 4
 #define WM_ABI_MAGIC 0x796d6177 /* "waym" */
 
 /* Names of the program and of the maps, as the kernel shows them. A daemon that
@@ -41,6 +41,7 @@
 #define WM_MAP_DEST_STATS "wm_dest_stats"
 #define WM_MAP_EVENTS "wm_events"
 #define WM_MAP_LOCATIONS "wm_locations"
+#define WM_MAP_XSKS "wm_xsks"
 
 /*
  * The meta lane: what a NIC (or something that plays one) puts in front of a
@@ -60,7 +61,11 @@ static inline __u32 wm_mark(__u32 dest_bits, __u16 id, __u32 generation)
 	return generation << dest_bits | id;
 }
 
-enum wm_family { WM_IPV4 = 4, WM_IPV6 = 6 };
+enum wm_family {
+	WM_LOCAL = 1, /* of a real: a consumer on this machine, its name instead of an address */
+	WM_IPV4 = 4,
+	WM_IPV6 = 6,
+};
 
 /* A flow as events, rules and the software NIC name it. No holes: it is a key
  * of hash maps. */
@@ -150,15 +155,18 @@ enum wm_encap {
 	WM_ENCAP_6IN4 = 2, /* an IPv6 packet in an IPv4 one */
 	WM_ENCAP_4IN6 = 3,
 	WM_ENCAP_6IN6 = 4,
+	/* as it is, to a socket of this machine; bpf/local.h */
+	WM_ENCAP_LOCAL4 = 5,
+	WM_ENCAP_LOCAL6 = 6,
 };
 
 struct wm_dest {
 	__u32 mark;          /* its live mark; 0: gone. Written last, cleared first */
 	__u16 vip;           /* number of its vip */
-	__u8 encap;          /* enum wm_encap: inner and outer family */
+	__u8 encap;          /* enum wm_encap: inner and outer family; odd: the inner is IPv4 */
 	__u8 proto;          /* the vip's protocol */
 	__be32 vip_addr[4];  /* the vip's address: what a marked packet must carry */
-	__be32 real[4];      /* the outer destination */
+	__be32 real[4];      /* the outer destination; the name of a local consumer */
 	__be16 vip_port;     /* the vip's port, 0 for every port */
 	__be16 port_mask;    /* 0xffff, or 0 with vip_port 0 */
 	__u8 dmac[6];        /* next hop towards the real */
@@ -236,6 +244,7 @@ struct wm_event {
 	X(DROP_NO_REAL, drop_no_real, "dropped: the vip has no real")         \
 	X(DROP_MALFORMED, drop_malformed, "dropped: lengths in the headers lie") \
 	X(DROP_TOO_LONG, drop_too_long, "dropped: no room for a header")      \
+	X(DROP_LOCAL, drop_local, "dropped: the local consumer has no socket there") \
 	X(MARK_UNKNOWN, mark_unknown, "mark named no destination")            \
 	X(MARK_STALE, mark_stale, "mark of an older generation")              \
 	X(MARK_GONE, mark_gone, "mark of a destination that is gone")         \

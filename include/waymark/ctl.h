@@ -54,6 +54,10 @@
  *          -> {protocol, source, destination, vip (null: not ours), slot, dest,
  *             real (null: nobody), outer_source,
  *             flow (null or {dest, real}: what the flow table says instead)}
+ * xsk      -> {name, path, device, connected (bool), pid, uid (0 unless connected), one_socket
+ *             (bool), sockets [ {socket, rx_dropped, rx_ring_full, rx_fill_empty, rx_invalid,
+ *             tx_invalid, tx_ring_empty} ]}
+ *             the local consumer; an error where none is configured
  * reload   -> {summary}            (an error changes nothing). The reply comes when the
  *             change is made; others are served meanwhile. One that is asked for while
  *             another runs begins after it, and one serves all who asked by then.
@@ -62,6 +66,7 @@
 #define WAYMARK_CTL_H
 
 #define WM_CTL_PATH "/run/waymark/control.sock" /* default */
+#define WM_CTL_LOCAL_PATH "/run/waymark/local.sock" /* where a local consumer asks */
 
 enum {
 	WM_CTL_REQUEST_MAX = 4096,

@@ -74,6 +74,7 @@ static struct rig *make(void)
 					  .producer = &rig->index[6], .consumer = &rig->index[7],
 					  .flags = &rig->flags[0] };
 	rig->flags[1] = XDP_RING_NEED_WAKEUP;
+	wm_xsk_fill(rig->xsk);
 	wm_xsk_ready(rig->xsk);
 	rig->world = (struct wm_kick_world){ wake, now, rig };
 	q->kick.world = &rig->world;

@@ -85,6 +85,10 @@ REPLIES = {
     "ring": {"vip": "web", "reals": ["10.200.2.11", "fc00::12"], "slot": [0, 1, 1, -1]},
     "where": WHERE,
     "reload": {"summary": "1 real added"},
+    "xsk": {"name": "dns", "path": "/run/waymark/local.sock", "device": "eth0", "connected": True,
+            "pid": 4711, "uid": 65534, "one_socket": False,
+            "sockets": [{"socket": 0, "rx_dropped": 0, "rx_ring_full": 1000, "rx_fill_empty": 2,
+                         "rx_invalid": 0, "tx_invalid": 0, "tx_ring_empty": 5}]},
 }
 
 
@@ -430,6 +434,7 @@ def test_stats_watch_ends_when_interrupted(daemon):
 ASKING = {
     "status": [], "vip": [], "real": ["web"], "dest": [], "flows": [], "flow": FLOW_ARGS,
     "mark": ["5"], "stats": [], "reload": [], "ring": ["web"], "where": FLOW_ARGS,
+    "xsk": ["stats"],
 }
 
 

@@ -328,6 +328,9 @@ static void equal_sees_every_key(void **state)
 		"offload: { installs-per-second: 9 }", "offload: { idle: 9s }",
 		"offload: { sim: { pin: /s } }", "flow-table: { flows: 1k }",
 		"flow-table: { udp-idle: 9s }", "limits: { vips: 9 }", "limits: { dests: 9 }",
+		"local: { name: a }", "local: { name: b }", "local: { name: a, socket: /l }",
+		"local: { name: a, mode: 0660 }", "local: { name: a, group: g }",
+		"local: { name: a, ring: 64 }",
 		"pin: '/a\"b\\c'", "interface: eth1\nvips: []", "interface: [eth0, eth1]\nvips: []",
 		"interface: { name: eth0, queues: [0] }\nvips: []",
 		"interface: { name: eth0, queues: [0-1] }\nvips: []",
@@ -345,6 +348,7 @@ static void equal_sees_every_key(void **state)
 		"- { address: 10.0.0.1, reals: [ { address: 10.0.0.2 } ] }",
 		"- { address: 10.0.0.1, reals: [ { address: 10.0.0.2, weight: 1 } ] }",
 		"- { address: 10.0.0.1, reals: [ { address: 10.0.0.3 } ] }",
+		"- { address: 10.0.0.1, reals: [ { local: a } ] }\nlocal: { name: a }",
 	};
 	struct wm_config *c[64];
 	size_t n = 0;
@@ -402,7 +406,39 @@ static const struct mistake mistakes[] = {
 	  "f:3:5: unknown key \"addressx\" in a vip; did you mean \"address\"?" },
 	{ VIPS "- { name: a }", "f:3:3: a vip: expected the key \"address\", which is missing" },
 	{ VIPS "- { address: 10.0.0.1, reals: [ { weight: 1 } ] }",
-	  "f:3:33: a real: expected the key \"address\", which is missing" },
+	  "f:3:33: a real: expected the key \"address\" (or \"local\"), which is missing" },
+	{ VIPS "- { address: 10.0.0.1, reals: [ { adress: 10.0.0.2 } ] }",
+	  "f:3:35: unknown key \"adress\" in a real; did you mean \"address\"?" },
+
+	/* the local consumer */
+	{ VIPS "- { address: 10.0.0.1, reals: [ { local: a, address: 10.0.0.2 } ] }\n"
+	  "local: { name: a }",
+	  "f:3:54: address: expected either \"address\" or \"local\", not both" },
+	{ VIPS "- { address: 10.0.0.1, reals: [ { local: a } ] }",
+	  "f:1:1: real local:a in line 3: there is no local consumer; expected local: { name: ... }" },
+	{ VIPS "- { address: 10.0.0.1, reals: [ { local: a } ] }\nlocal: { name: b }",
+	  "f:1:1: real local:a in line 3: the local consumer is called \"b\"" },
+	{ VIPS "- { address: 10.0.0.1, reals: [ { local: a }, { local: a } ] }\nlocal: { name: a }",
+	  "f:3:47: real local:a was given in line 3 already; expected it once a vip" },
+	{ "interface: [a, b]\nvips: []\nlocal: { name: a }",
+	  "f:1:1: local: expected one interface, found 2: a socket belongs to a queue of one device" },
+	{ HEAD "local: { name: 0123456789abcdef }",
+	  "f:3:16: name: expected a name of letters, digits, \"-\", \"_\" and \".\", at most 15, "
+	  "found \"0123456789abcdef\"" },
+	{ HEAD "local: { name: .a }",
+	  "f:3:16: name: expected a name of letters, digits, \"-\", \"_\" and \".\", at most 15, "
+	  "found \".a\"" },
+	{ HEAD "local: { ring: 64 }",
+	  "f:3:8: local: expected the key \"name\", which is missing" },
+	{ HEAD "local: { name: a, mode: 0888 }",
+	  "f:3:25: mode: expected permissions in octal, 0600 to 0777, found \"0888\"" },
+	{ HEAD "local: { name: a, mode: 0066 }",
+	  "f:3:25: mode: expected permissions in octal, 0600 to 0777, found \"0066\"" },
+	{ HEAD "local: { name: a, ring: 32 }",
+	  "f:3:25: ring: expected a whole number from 64 to 32768, found \"32\"" },
+	{ HEAD "local: { name: a, socket: run }",
+	  "f:3:27: socket: expected an absolute path of at most 107 bytes, with %i for the "
+	  "interface, found \"run\"" },
 
 	/* types */
 	{ "interface: eth0\nvips: web",

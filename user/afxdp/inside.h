@@ -58,7 +58,9 @@ struct wm_xsk {
 /* memory.c: room for n sockets with rings of these sizes. memfd -1: new memory. */
 int wm_xsk_new(struct wm_xsk **xsk, const char *device, uint32_t n, uint32_t ring, int memfd,
 	       struct wm_err *err);
-/* After the sockets are there: rings are filled, kicks know their rings. */
+/* Every frame into its socket's fill ring. */
+void wm_xsk_fill(struct wm_xsk *xsk);
+/* The rings are there: kicks and poll shall know them. */
 void wm_xsk_ready(struct wm_xsk *xsk);
 
 #endif

@@ -180,6 +180,7 @@ int wm_xsk__open(struct wm_xsk **out, const struct wm_xsk_options *options, stru
 		wm_xsk__close(xsk);
 		return ret;
 	}
+	wm_xsk_fill(xsk);
 	wm_xsk_ready(xsk);
 	*out = xsk;
 	return 0;

@@ -30,7 +30,7 @@ static uint64_t frame_of(uint64_t address)
 	return address & ~(uint64_t)(WM_XSK_FRAME - 1);
 }
 
-void wm_xsk_ready(struct wm_xsk *xsk)
+void wm_xsk_fill(struct wm_xsk *xsk)
 {
 	for (uint32_t i = 0; i < xsk->n; i++) {
 		struct wm_xsk_queue *queue = queue_of(xsk, i);
@@ -41,6 +41,14 @@ void wm_xsk_ready(struct wm_xsk *xsk)
 			*xsk_ring_prod__fill_addr(&queue->fill, at++) =
 				base + (uint64_t)k * WM_XSK_FRAME;
 		xsk_ring_prod__submit(&queue->fill, xsk->fill);
+	}
+}
+
+void wm_xsk_ready(struct wm_xsk *xsk)
+{
+	for (uint32_t i = 0; i < xsk->n; i++) {
+		struct wm_xsk_queue *queue = queue_of(xsk, i);
+
 		wm_kick__init(&queue->kick, &wm_kick_world, queue->fd, xsk->ring);
 		queue->kick.producer = queue->tx.producer;
 		queue->kick.consumer = queue->tx.consumer;

@@ -313,6 +313,16 @@ const struct command commands[] = {
 		.run = xsk__echo,
 	},
 	{
+		.name = "xsk stats",
+		.help = "the sockets of the balancer's local consumer",
+		.text = "Asks the daemon what the kernel counted at the sockets that it gave to "
+			"the local consumer of its configuration.",
+		.example = "waymark xsk stats",
+		.request = "xsk",
+		.view = &view_xsk_stats,
+		.run = fetch__run,
+	},
+	{
 		.name = "queue list",
 		.arguments = { { "DEV", KIND_DEVICE, true, NULL } },
 		.help = "the queues of a device, or of all, as the kernel has them",

@@ -485,6 +485,34 @@ static const struct column xsk_columns[] = {
 	END
 };
 
+static const struct column xsk_stats_keys[] = {
+	{ "name", NULL, FORMAT_TEXT, "what reals call the local consumer" },
+	{ "path", NULL, FORMAT_TEXT, "where it gets its sockets" },
+	{ "device", NULL, FORMAT_TEXT, "the device that they are for" },
+	{ "connected", NULL, FORMAT_TEXT, "whether there is a consumer" },
+	{ "pid", NULL, FORMAT_NUMBER, "its process number, 0 without one" },
+	{ "uid", NULL, FORMAT_NUMBER, "its user number" },
+	{ "one_socket", NULL, FORMAT_TEXT, "one socket serves all queues (XDP_ANY_QUEUE)" },
+	END
+};
+
+static const struct column xsk_stats_columns[] = {
+	{ "socket", "SOCKET", FORMAT_NUMBER,
+	  "number of the socket: of its receive queue, but with one socket for all" },
+	{ "rx_dropped", "DROPPED", FORMAT_COUNT, "packets dropped by the kernel: too long, say" },
+	{ "rx_ring_full", "FULL", FORMAT_COUNT, "packets dropped: the consumer was too slow" },
+	{ "rx_fill_empty", "UNFILLED", FORMAT_COUNT, "times that the fill ring was empty" },
+	{ "rx_invalid", NULL, FORMAT_COUNT, "fill ring entries that were out of the memory" },
+	{ "tx_invalid", NULL, FORMAT_COUNT, "TX ring entries that were out of the memory" },
+	{ "tx_ring_empty", NULL, FORMAT_COUNT, "times that the TX ring was empty" },
+	END
+};
+
+const struct view view_xsk_stats = {
+	.keys = xsk_stats_keys, .list = "sockets", .columns = xsk_stats_columns,
+	.empty = "no consumer is connected",
+};
+
 const struct view view_xsk = { .keys = xsk_keys, .list = "sockets", .columns = xsk_columns };
 
 static const struct column help_keys[] = {

@@ -137,6 +137,45 @@ static void read_prefix(struct wm_reader *r, const struct wm_key *key, const yam
 				  (unsigned int)key->min, example);
 }
 
+static bool good_word(const char *text, size_t max)
+{
+	size_t len = strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.");
+
+	return len && !text[len] && len <= max && !strchr("-_.", *text);
+}
+
+void wm_config__read_word(struct wm_reader *r, const struct wm_key *key, const yaml_node_t *value,
+			  void *into)
+{
+	static const char what[] = "a name of letters, digits, \"-\", \"_\" and \".\"";
+	const char *text = wm_read__scalar(r, key, value, what);
+
+	if (!text)
+		return;
+	if (good_word(text, key->max))
+		wm_read__copy(r, text, into);
+	else
+		wm_read__expected(r, key, value, "%s, at most %llu", what,
+				  (unsigned long long)key->max);
+}
+
+/* Permissions as chmod takes them: octal digits. */
+static void read_mode(struct wm_reader *r, const struct wm_key *key, const yaml_node_t *value,
+		      void *into)
+{
+	static const char what[] = "permissions in octal, 0600 to 0777";
+	const char *text = wm_read__scalar(r, key, value, what);
+	unsigned long mode;
+
+	if (!text)
+		return;
+	mode = strtoul(text, NULL, 8);
+	if (strspn(text, "01234567") != strlen(text) || mode > 0777 || mode < 0600)
+		wm_read__expected(r, key, value, "%s", what);
+	else
+		*(uint32_t *)into = mode;
+}
+
 /* --- tables --- */
 
 #define AT(member) WM_MEMBER(struct wm_config, member)
@@ -181,6 +220,16 @@ static const struct wm_key limits_keys[] = {
 	{},
 };
 
+static const struct wm_key local_keys[] = {
+	{ "name", wm_config__read_word, AT(local.name), .max = WM_LOCAL_NAME - 1, .required = true },
+	{ "socket", read_path, AT(local.socket),
+	  .max = sizeof(((struct sockaddr_un *)0)->sun_path) - 1 },
+	{ "mode", read_mode, AT(local.mode) },
+	{ "group", wm_config__read_word, AT(local.group), .max = 31 },
+	{ "ring", wm_read__count, AT(local.ring), .min = 64, .max = 32768 },
+	{},
+};
+
 static const struct wm_key root_keys[] = {
 	{ "interface", wm_config__read_interfaces, .required = true },
 	{ "mode", wm_read__choice, AT(mode), .words = wm_mode_words },
@@ -194,6 +243,7 @@ static const struct wm_key root_keys[] = {
 	{ "offload", wm_read__mapping, .keys = offload_keys },
 	{ "flow-table", wm_read__mapping, .keys = flow_table_keys },
 	{ "limits", wm_read__mapping, .keys = limits_keys },
+	{ "local", wm_read__mapping, .keys = local_keys },
 	{ "metrics", wm_read__ignored, WM_WHOLE },
 	{ "vips", wm_config__read_vips, .required = true },
 	{},
@@ -209,10 +259,13 @@ static struct wm_config *defaults(void)
 		return NULL;
 	config->pin = strdup("/sys/fs/bpf/waymark/%i");
 	config->control = strdup(WM_CTL_PATH);
-	if (!config->pin || !config->control) {
+	config->local.socket = strdup(WM_CTL_LOCAL_PATH);
+	if (!config->pin || !config->control || !config->local.socket) {
 		wm_config__free(config);
 		return NULL;
 	}
+	config->local.mode = 0600;
+	config->local.ring = 2048;
 	config->gateway_auto = true;
 	wm_addr__parse("172.16.0.0", &config->source4);
 	wm_addr__parse("100::", &config->source6);
@@ -227,6 +280,28 @@ static struct wm_config *defaults(void)
 	return config;
 }
 
+/* A real that is local: is it the consumer that there is? */
+static void check_local(struct wm_reader *r, const yaml_node_t *root,
+			const struct wm_config_real *real)
+{
+	const struct wm_config *config = r->root;
+	char text[WM_ADDR_TEXT];
+	struct wm_addr local;
+
+	if (real->address.family != WM_LOCAL)
+		return;
+	wm_addr__format(&real->address, text);
+	if (!config->local.name) {
+		wm_read__error(r, root, "real %s in line %d: there is no local consumer; expected "
+			       "local: { name: ... }", text, real->line);
+		return;
+	}
+	wm_addr__local(config->local.name, &local);
+	if (!wm_addr__equal(&real->address, &local))
+		wm_read__error(r, root, "real %s in line %d: the local consumer is called \"%s\"",
+			       text, real->line, config->local.name);
+}
+
 /* What no single key can tell. */
 static void check_whole(struct wm_reader *r, const yaml_node_t *root)
 {
@@ -238,8 +313,14 @@ static void check_whole(struct wm_reader *r, const yaml_node_t *root)
 			wm_read__error(r, root, "interface: %s: queues: a queue's own program runs "
 				       "in the driver, and mode is generic: leave one of them out",
 				       config->interfaces[i]);
-	for (size_t i = 0; i < config->n_vips; i++)
+	for (size_t i = 0; i < config->n_vips; i++) {
 		reals += config->vips[i].n_reals;
+		for (size_t k = 0; k < config->vips[i].n_reals; k++)
+			check_local(r, root, &config->vips[i].reals[k]);
+	}
+	if (config->local.name && config->n_interfaces > 1)
+		wm_read__error(r, root, "local: expected one interface, found %zu: a socket belongs "
+			       "to a queue of one device", config->n_interfaces);
 	if (config->max_vips && config->n_vips > config->max_vips)
 		wm_read__error(r, root, "%zu vips, but \"limits\" allows %u", config->n_vips,
 			       config->max_vips);
@@ -339,5 +420,8 @@ void wm_config__free(struct wm_config *config)
 	free(config->pin);
 	free(config->control);
 	free(config->offload.sim_pin);
+	free(config->local.name);
+	free(config->local.socket);
+	free(config->local.group);
 	free(config);
 }

@@ -26,9 +26,10 @@ enum wm_backend {
 enum wm_hash { WM_HASH_MAGLEV /* Katran's V2 */, WM_HASH_MAGLEV_V1 };
 
 struct wm_config_real {
-	struct wm_addr address;
+	struct wm_addr address; /* of family WM_LOCAL: the local consumer */
 	uint32_t weight; /* 0: keeps its flows, gets no new ones */
 	int line;        /* in the file */
+	bool named;      /* a key said who it is, right or wrong */
 };
 
 struct wm_config_vip {
@@ -70,6 +71,15 @@ struct wm_config {
 	uint64_t udp_idle_ns;
 	uint32_t max_vips, max_dests; /* what the maps are sized for; 0: by what is configured */
 
+	/* A process on this machine that is a real. name NULL: none. */
+	struct {
+		char *name;
+		char *socket;   /* where it gets its sockets; %i likewise */
+		uint32_t mode;  /* of that file */
+		char *group;    /* that file's; NULL: ours */
+		uint32_t ring;  /* entries of a queue's RX ring */
+	} local;
+
 	struct wm_config_vip *vips;
 	size_t n_vips;
 };
@@ -95,5 +105,7 @@ void wm_config__free(struct wm_config *config);
 void wm_config__print(const struct wm_config *config, FILE *out);
 /* The same keys and values; where they stood in a file does not count. */
 bool wm_config__equal(const struct wm_config *a, const struct wm_config *b);
+/* The same under `local`. */
+bool wm_config__same_local(const struct wm_config *a, const struct wm_config *b);
 
 #endif

@@ -17,6 +17,10 @@ extern const char *const wm_marks_words[];
 void wm_config__read_interfaces(struct wm_reader *r, const struct wm_key *key,
 				const yaml_node_t *value, void *into);
 
+/* A name of 1 to `max` letters, digits, and -_. that begins with a letter or digit. */
+void wm_config__read_word(struct wm_reader *r, const struct wm_key *key, const yaml_node_t *value,
+			  void *into);
+
 /* Reads the list under `vips`; `into` is the whole struct wm_config. */
 void wm_config__read_vips(struct wm_reader *r, const struct wm_key *key, const yaml_node_t *value,
 			  void *into);

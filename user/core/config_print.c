@@ -86,6 +86,22 @@ static void print_sizes(const struct wm_config *c, FILE *out)
 	fprintf(out, "limits: { vips: %u, dests: %u }\n", c->max_vips, c->max_dests);
 }
 
+static void print_local(const struct wm_config *c, FILE *out)
+{
+	if (!c->local.name)
+		return;
+	fputs("local:\n  ", out);
+	print_pair(out, "name", c->local.name);
+	fputs("  ", out);
+	print_pair(out, "socket", c->local.socket);
+	fprintf(out, "  mode: \"%04o\"\n", c->local.mode);
+	if (c->local.group) {
+		fputs("  ", out);
+		print_pair(out, "group", c->local.group);
+	}
+	fprintf(out, "  ring: %u\n", c->local.ring);
+}
+
 static void print_vip(const struct wm_config_vip *vip, FILE *out)
 {
 	char text[WM_ADDR_TEXT];
@@ -97,14 +113,20 @@ static void print_vip(const struct wm_config_vip *vip, FILE *out)
 	fprintf(out, "    offload: %s\n    reals:%s\n", vip->offload ? "true" : "false",
 		vip->n_reals ? "" : " []");
 	for (size_t i = 0; i < vip->n_reals; i++)
-		fprintf(out, "      - { address: \"%s\", weight: %u }\n",
-			wm_addr__format(&vip->reals[i].address, text), vip->reals[i].weight);
+		if (vip->reals[i].address.family == WM_LOCAL)
+			fprintf(out, "      - { local: \"%s\", weight: %u }\n",
+				(const char *)vip->reals[i].address.word, vip->reals[i].weight);
+		else
+			fprintf(out, "      - { address: \"%s\", weight: %u }\n",
+				wm_addr__format(&vip->reals[i].address, text),
+				vip->reals[i].weight);
 }
 
 void wm_config__print(const struct wm_config *config, FILE *out)
 {
 	print_top(config, out);
 	print_sizes(config, out);
+	print_local(config, out);
 	fprintf(out, "vips:%s\n", config->n_vips ? "" : " []");
 	for (size_t i = 0; i < config->n_vips; i++)
 		print_vip(&config->vips[i], out);
@@ -158,9 +180,19 @@ static bool same_sizes(const struct wm_config *a, const struct wm_config *b)
 	       a->max_dests == b->max_dests;
 }
 
+bool wm_config__same_local(const struct wm_config *a, const struct wm_config *b)
+{
+	if (!a->local.name || !b->local.name)
+		return a->local.name == b->local.name;
+	return same_text(a->local.name, b->local.name) &&
+	       same_text(a->local.socket, b->local.socket) && a->local.mode == b->local.mode &&
+	       same_text(a->local.group, b->local.group) && a->local.ring == b->local.ring;
+}
+
 bool wm_config__equal(const struct wm_config *a, const struct wm_config *b)
 {
-	if (!same_top(a, b) || !same_sizes(a, b) || a->n_vips != b->n_vips)
+	if (!same_top(a, b) || !same_sizes(a, b) || !wm_config__same_local(a, b) ||
+	    a->n_vips != b->n_vips)
 		return false;
 	for (size_t i = 0; i < a->n_vips; i++)
 		if (!same_vip(&a->vips[i], &b->vips[i]))

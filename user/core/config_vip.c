@@ -208,8 +208,44 @@ static void find_twin_vips(struct wm_reader *r, const yaml_node_t *list)
 
 /* --- reals --- */
 
+/* Either key says who the real is: the second one to come is an error. */
+static bool name_once(struct wm_reader *r, const struct wm_key *key, const yaml_node_t *value,
+		      struct wm_config_real *real)
+{
+	if (real->named)
+		wm_read__error(r, value, "%s: expected either \"address\" or \"local\", not both",
+			       key->name);
+	else
+		real->named = true;
+	return real->address.family == 0;
+}
+
+static void read_real_address(struct wm_reader *r, const struct wm_key *key,
+			      const yaml_node_t *value, void *into)
+{
+	struct wm_config_real *real = into;
+
+	if (name_once(r, key, value, real))
+		read_address(r, key, value, &real->address);
+}
+
+static void read_local(struct wm_reader *r, const struct wm_key *key, const yaml_node_t *value,
+		       void *into)
+{
+	struct wm_config_real *real = into;
+	char *name = NULL;
+
+	if (!name_once(r, key, value, real))
+		return;
+	wm_config__read_word(r, key, value, &name);
+	if (name)
+		wm_addr__local(name, &real->address);
+	free(name);
+}
+
 static const struct wm_key real_keys[] = {
-	{ "address", read_address, WM_MEMBER(struct wm_config_real, address), .required = true },
+	{ "address", read_real_address, WM_WHOLE },
+	{ "local", read_local, WM_WHOLE, .max = WM_LOCAL_NAME - 1 },
 	{ "weight", wm_read__count, WM_MEMBER(struct wm_config_real, weight),
 	  .max = WM_WEIGHT_MAX },
 	{},
@@ -229,6 +265,19 @@ static bool room_for_reals(struct wm_reader *r, const yaml_node_t *value, size_t
 	return false;
 }
 
+static void read_real(struct wm_reader *r, const yaml_node_t *node, struct wm_config_real *real)
+{
+	size_t errors = r->report->errors;
+
+	real->weight = WEIGHT_DEFAULT;
+	real->line = node->start_mark.line + 1;
+	wm_read__table(r, "a real", real_keys, node, real);
+	/* Not if that is what a misspelt key was to say. */
+	if (!real->named && errors == r->report->errors)
+		wm_read__error(r, node, "a real: expected the key \"address\" (or \"local\"), "
+			       "which is missing");
+}
+
 static void read_reals(struct wm_reader *r, const struct wm_key *key, const yaml_node_t *value,
 		       void *into)
 {
@@ -246,9 +295,7 @@ static void read_reals(struct wm_reader *r, const struct wm_key *key, const yaml
 		const yaml_node_t *node = wm_read__item(r, value, i);
 		struct wm_config_real *real = &vip->reals[i];
 
-		real->weight = WEIGHT_DEFAULT;
-		real->line = node->start_mark.line + 1;
-		wm_read__table(r, "a real", real_keys, node, real);
+		read_real(r, node, real);
 	}
 	vip->n_reals = n;
 	find_twin_reals(r, value, vip);

@@ -97,5 +97,7 @@ uint64_t wm_endpoint__hash(const struct wm_addr *real)
 	if (is_mapped(real))
 		return mix128(AF_INET, fnv_signed(&real->word[3], 4));
 	spooky16(real->word, &first, &second);
+	if (real->family == WM_LOCAL) /* Katran has none: any number will do */
+		return mix128(AF_LOCAL, mix128(first, second));
 	return mix128(AF_INET6, mix128(first, second));
 }

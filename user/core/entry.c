@@ -13,9 +13,18 @@
 
 enum wm_encap wm_dest__encap(uint8_t vip_family, uint8_t real_family)
 {
+	if (real_family == WM_LOCAL)
+		return vip_family == WM_IPV4 ? WM_ENCAP_LOCAL4 : WM_ENCAP_LOCAL6;
 	if (real_family == WM_IPV4)
 		return vip_family == WM_IPV4 ? WM_ENCAP_4IN4 : WM_ENCAP_6IN4;
 	return vip_family == WM_IPV4 ? WM_ENCAP_4IN6 : WM_ENCAP_6IN6;
+}
+
+uint8_t wm_dest__real_family(const struct wm_dest *entry)
+{
+	if (entry->encap == WM_ENCAP_4IN4 || entry->encap == WM_ENCAP_6IN4)
+		return WM_IPV4;
+	return entry->encap >= WM_ENCAP_LOCAL4 ? WM_LOCAL : WM_IPV6;
 }
 
 uint32_t wm_dest__last_mark(const struct wm_dest *entry)

@@ -239,8 +239,7 @@ static bool sound_mark(const struct wm_model *model, uint16_t id, uint32_t mark)
 /* The destination's own copy of its vip must be that vip. */
 static bool sound_dest(const struct wm_model_vip *vip, const struct wm_dest *entry)
 {
-	uint8_t outer = entry->encap == WM_ENCAP_4IN4 || entry->encap == WM_ENCAP_6IN4 ?
-			WM_IPV4 : WM_IPV6;
+	uint8_t outer = wm_dest__real_family(entry);
 
 	return entry->encap == wm_dest__encap(vip->address.family, outer) &&
 	       entry->proto == vip->proto && entry->vip_port == vip->port &&
@@ -265,8 +264,7 @@ static int adopt_live(struct wm_model_vip *vip, struct dest *d, const struct wm_
 	if (append_dest(vip, d->is.id))
 		return -ENOMEM;
 	memcpy(d->is.real.word, entry->real, sizeof(entry->real));
-	d->is.real.family = entry->encap == WM_ENCAP_4IN4 || entry->encap == WM_ENCAP_6IN4 ?
-			    WM_IPV4 : WM_IPV6;
+	d->is.real.family = wm_dest__real_family(entry);
 	d->is.state = WM_DEST_LIVE;
 	d->csum4 = entry->csum4;
 	d->unannounced = false;

@@ -58,6 +58,7 @@ uint64_t wm_ring__hash(const uint16_t slot[WM_RING_SLOTS]);
 uint16_t wm_dest__csum4(const struct wm_model_vip *vip, const struct wm_addr *real,
 			const struct wm_addr *source4);
 enum wm_encap wm_dest__encap(uint8_t vip_family, uint8_t real_family);
+uint8_t wm_dest__real_family(const struct wm_dest *entry);
 /* The mark that an entry last had: also after it was cleared. */
 uint32_t wm_dest__last_mark(const struct wm_dest *entry);
 

@@ -19,7 +19,7 @@ static uint32_t slot_of(const struct wm_config *config, const struct wm_flow *fl
 	return wm_slot_v6(flow->src, ports, config->ring_seed_v4, config->ring_seed_v6);
 }
 
-/* The client's IPv4 address, or the last word of its IPv6 address, goes into
+/* None for a local consumer. The client's IPv4 address, or the last word of its IPv6 address, goes into
  * the outer source. */
 static struct wm_addr outer_source(const struct wm_config *config, const struct wm_flow *flow,
 				   uint8_t family)
@@ -27,6 +27,8 @@ static struct wm_addr outer_source(const struct wm_config *config, const struct 
 	__be32 client = flow->family == WM_IPV4 ? flow->src[0] : flow->src[3];
 	struct wm_addr src = { .family = family };
 
+	if (family == WM_LOCAL)
+		return (struct wm_addr){}; /* it goes as it is */
 	if (family == WM_IPV4) {
 		src.word[0] = wm_outer_src_v4(client, flow->sport, config->source4.word[0]);
 	} else {

@@ -305,6 +305,8 @@ int wm_daemon__start(struct wm_daemon *d, const struct wm_daemon_options *option
 	if (!ret)
 		wm_queuewatch__start(d);
 	if (!ret)
+		ret = wm_local__open(d, &d->local, err);
+	if (!ret)
 		ret = listen_to_signals(d, err);
 	if (!ret)
 		ret = wm_control__serve(d->control, d, err);
@@ -340,6 +342,7 @@ int wm_daemon__run(struct wm_daemon *d)
 void wm_daemon__stop(struct wm_daemon *d)
 {
 	wm_control__close(d->control);
+	wm_local__close(d->local);
 	wm_reload__free(&d->reload);
 	wm_apply__free(&d->apply);
 	wm_queuewatch__stop(&d->queuewatch);

@@ -72,6 +72,8 @@ static struct entry *find(const struct wm_hops *hops, const struct wm_addr *real
 /* Append without looking; sort() brings the order back. */
 static void append(struct wm_hops *hops, const struct wm_addr *real)
 {
+	if (real->family == WM_LOCAL)
+		return; /* no hop: it is here */
 	hops->entry[hops->n++] = (struct entry){ .real = *real };
 }
 
@@ -317,6 +319,8 @@ void wm_hops__free(struct wm_hops *hops)
 
 int wm_hops__learn(struct wm_hops *hops, const struct wm_addr *real, const uint8_t mac[6])
 {
+	if (real->family == WM_LOCAL)
+		return 0;
 	if (reserve(hops, 1))
 		return -ENOMEM;
 	append(hops, real);
@@ -425,6 +429,10 @@ bool wm_hops__mac(const struct wm_hops *hops, const struct wm_config *config,
 {
 	const struct entry *e;
 
+	if (real->family == WM_LOCAL) {
+		memset(mac, 0, 6);
+		return true;
+	}
 	if (!config->gateway_auto) {
 		memcpy(mac, config->gateway_mac, sizeof(config->gateway_mac));
 		return true;

@@ -80,6 +80,8 @@ static const char *fixed_key(const struct wm_config *is, const struct wm_config 
 		return "offload: sim: pin";
 	if (is->flows != will->flows)
 		return "flow-table: flows";
+	if (!wm_config__same_local(is, will))
+		return "local";
 	if (is->max_vips != will->max_vips)
 		return "limits: vips";
 	if (is->max_dests != will->max_dests)

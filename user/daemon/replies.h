@@ -15,6 +15,7 @@
 /* replies_status.c */
 WM_REPLY(status);
 WM_REPLY(stats);
+WM_REPLY(xsk);
 /* replies_model.c */
 WM_REPLY(vip);
 WM_REPLY(real);

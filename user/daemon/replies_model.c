@@ -132,7 +132,7 @@ static void put_vip_of(json_t *o, struct wm_daemon *d, const struct wm_model_des
 	}
 	for (int i = 0; i < 4; i++)
 		addr.word[i] = e->vip_addr[i];
-	if (e->encap == WM_ENCAP_4IN4 || e->encap == WM_ENCAP_4IN6)
+	if (e->encap & 1) /* enum wm_encap */
 		addr.family = WM_IPV4;
 	snprintf(service, sizeof(service), "%s/%s", wm_endpoint__format(&addr, e->vip_port, text),
 		 wm_proto__name(e->proto));

@@ -193,3 +193,9 @@ WM_REPLY(stats)
 	*data = o;
 	return 0;
 }
+
+WM_REPLY(xsk)
+{
+	(void)request;
+	return wm_local__report(daemon->local, data, err);
+}

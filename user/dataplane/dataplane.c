@@ -230,6 +230,11 @@ int wm_dp__prog_fd(const struct wm_dp *dp)
 	return dp->prog_fd;
 }
 
+int wm_dp__xsks_fd(const struct wm_dp *dp)
+{
+	return dp->map[DP_XSKS].fd;
+}
+
 const struct wm_params *wm_dp__params(const struct wm_dp *dp)
 {
 	return &dp->params;

@@ -85,6 +85,9 @@ int wm_dp__prog_fd(const struct wm_dp *dp); /* the data plane's own; do not clos
  * new descriptor, or -ENOENT. */
 int wm_dp__program_fd(const struct wm_dp *dp, const char *name);
 int wm_dp__map_fd(const struct wm_dp *dp, const char *name);
+/* Where the local consumer's sockets are entered, by receive queue; the data
+ * plane's own, do not close. */
+int wm_dp__xsks_fd(const struct wm_dp *dp);
 const struct wm_params *wm_dp__params(const struct wm_dp *dp);
 
 /* The control page. Write single fields; each store takes effect at once. */

@@ -19,7 +19,8 @@ enum wm_dp_map_id {
 	DP_STATS,
 	DP_DEST_STATS,
 	DP_LOCATIONS,
-	DP_EVENTS, /* not mapped into memory */
+	DP_EVENTS, /* this and what follows is not mapped into memory */
+	DP_XSKS,
 	DP_MAPS,
 };
 

@@ -25,6 +25,7 @@ const char *const wm_dp_map_names[DP_MAPS] = {
 	[DP_DESTS] = WM_MAP_DESTS,     [DP_FLOWS] = WM_MAP_FLOWS,
 	[DP_STATS] = WM_MAP_STATS,     [DP_DEST_STATS] = WM_MAP_DEST_STATS,
 	[DP_LOCATIONS] = WM_MAP_LOCATIONS, [DP_EVENTS] = WM_MAP_EVENTS,
+	[DP_XSKS] = WM_MAP_XSKS,
 };
 
 static uint32_t bounded(uint32_t value, uint32_t otherwise, uint32_t low, uint32_t high)

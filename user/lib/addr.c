@@ -23,11 +23,19 @@ int wm_addr__parse(const char *text, struct wm_addr *addr)
 	return 0;
 }
 
+void wm_addr__local(const char *name, struct wm_addr *addr)
+{
+	*addr = (struct wm_addr){ .family = WM_LOCAL };
+	memcpy(addr->word, name, strnlen(name, WM_LOCAL_NAME - 1));
+}
+
 char *wm_addr__format(const struct wm_addr *addr, char *buf)
 {
 	int af = addr->family == WM_IPV6 ? AF_INET6 : AF_INET;
 
-	if (!addr->family || !inet_ntop(af, addr->word, buf, WM_ADDR_TEXT))
+	if (addr->family == WM_LOCAL)
+		snprintf(buf, WM_ADDR_TEXT, "local:%.15s", (const char *)addr->word);
+	else if (!addr->family || !inet_ntop(af, addr->word, buf, WM_ADDR_TEXT))
 		strcpy(buf, "-");
 	return buf;
 }

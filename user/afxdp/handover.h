@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Sockets from the process that may make them to the one that reads them.
+ *
+ * A SOCK_SEQPACKET socket in the file system; a message is one struct
+ * wm_handover, descriptors travel with it. The consumer speaks first:
+ *
+ *   WM_HANDOVER_NEW                      -> WM_HANDOVER_OFFER with the memory
+ *                                           and the sockets, or WM_HANDOVER_REFUSE
+ *   WM_HANDOVER_RESUME with the sockets  -> WM_HANDOVER_OFFER without descriptors,
+ *                                           or WM_HANDOVER_REFUSE
+ *
+ * Then both keep the connection. Its end tells the daemon that the consumer is
+ * gone, and the consumer that the daemon is: then it goes on receiving, and
+ * offers its sockets to the next daemon (resume).
+ */
+#ifndef WM_HANDOVER_H
+#define WM_HANDOVER_H
+
+#include <net/if.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <waymark/xsk.h>
+
+#include "afxdp.h"
+
+#define WM_HANDOVER_MAGIC 0x68786d77 /* "wmxh" */
+#define WM_HANDOVER_VERSION 1
+
+enum wm_handover_kind {
+	WM_HANDOVER_NEW = 1,
+	WM_HANDOVER_RESUME,
+	WM_HANDOVER_OFFER,
+	WM_HANDOVER_REFUSE,
+};
+
+struct wm_handover {
+	uint32_t magic, version;
+	uint32_t kind;    /* enum wm_handover_kind */
+	int32_t error;    /* of a refusal: -errno, and `text` says why */
+	uint32_t sockets; /* descriptors of these follow that of the memory, if any do */
+	uint32_t queues;  /* of the device */
+	uint32_t ring;    /* entries of RX and TX; twice as many of fill and completion */
+	uint32_t frame;   /* bytes */
+	uint32_t any;     /* one socket for all queues */
+	char device[IF_NAMESIZE];
+	char text[256];
+};
+
+enum { WM_HANDOVER_FDS = 1 + WM_XSK_QUEUES_MAX };
+
+/* 0, or -errno of the socket. */
+int wm_handover__send(int sock, const struct wm_handover *message, const int *fds, size_t n);
+
+/* A message and up to WM_HANDOVER_FDS descriptors, which are the caller's then.
+ * -EPIPE: the other side is gone; -EAGAIN; -EBADMSG: that was none of ours. */
+int wm_handover__recv(int sock, struct wm_handover *message, int fds[WM_HANDOVER_FDS], size_t *n);
+void wm_handover__close_fds(const int *fds, size_t n);
+
+/* The shape of these sockets, with `kind`; and their descriptors, the memory's
+ * first, which stay the sockets'. Returns how many. */
+void wm_xsk__describe(const struct wm_xsk *xsk, enum wm_handover_kind kind,
+		      struct wm_handover *message);
+size_t wm_xsk__fds(const struct wm_xsk *xsk, int fds[WM_HANDOVER_FDS]);
+
+/* Work sockets that another process made, filled and has not read from. The
+ * descriptors are duplicated. Needs no privileges; Linux 6.4 or later. */
+int wm_xsk__adopt(struct wm_xsk **xsk, const struct wm_handover *message, const int *fds, size_t n,
+		  struct wm_err *err);
+
+#endif
