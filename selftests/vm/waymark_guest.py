@@ -30,6 +30,8 @@ Balancer.patience = PATIENCE
 class NsimTopology(Topology):
     """Topology whose balancer sits behind a netdevsim NIC."""
 
+    queues = 2
+
     def _connect(self, space, mac, address, address6, *mtu):
         if space.role != "lb":
             super()._connect(space, mac, address, address6, *mtu)
@@ -49,7 +51,7 @@ class NsimTopology(Topology):
 
     def _new_device(self, number, space, name):
         """Make it, move it, return its index there."""
-        (SIM / "new_device").write_text(f"{number} 1 2\n", encoding="ascii")
+        (SIM / "new_device").write_text(f"{number} 1 {self.queues}\n", encoding="ascii")
         self.defer((SIM / "del_device").write_text, f"{number}\n")
         here = SIM / f"devices/netdevsim{number}/net"
         wait_for(lambda: here.exists() and os.listdir(here), "the netdevsim device", PATIENCE)
