@@ -129,7 +129,9 @@ static void heal(struct world *w)
 
 static void start_random(struct random *r)
 {
-	struct wm_rules_hooks hooks = { .gone = random_gone, .arg = r };
+	struct wm_rules_hooks hooks = {
+		.gone = random_gone, .held = random_gone, .arg = r,
+	};
 	struct world *w = r->w;
 
 	wm_rules__free(w->rules);

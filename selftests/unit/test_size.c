@@ -524,6 +524,29 @@ static void test_a_flow_that_has_ended_gets_no_rule(void **state)
 	wm_trace__close(&trace);
 }
 
+/* The one rule is in use. The other flow is as heavy: it is offered once a tick and not
+ * each time that it has sent so many packets again, and gets the rule when that is free. */
+static void test_a_flow_that_is_held_waits_for_the_next_tick(void **state)
+{
+	struct wm_replay_options options = small_nic;
+	struct wm_trace trace = {};
+	struct wm_replay_result r;
+
+	(void)state;
+	options.rules.max_rules = 1;
+	for (int i = 0; i < 10000; i++) {
+		if (i < 6000)
+			wm_trace__add(&trace, i * MS, 0, IPPROTO_TCP, 0);
+		wm_trace__add(&trace, i * MS + MS / 2, 1, IPPROTO_TCP, 0);
+	}
+	r = play_trace(&options, &trace);
+	assert_in_range(r.counter[WM_C_EVENT_PROMOTE], 6, 12);
+	assert_in_range(r.rules.held, 4, 10);
+	assert_int_equal(r.rules.ended[WM_END_EVICTED], 1);
+	assert_int_equal(r.rules.installed, 2);
+	wm_trace__close(&trace);
+}
+
 static void test_a_rule_without_packets_goes(void **state)
 {
 	struct wm_trace trace = {};
@@ -1166,6 +1189,7 @@ int main(void)
 		cmocka_unit_test(test_one_flow_step_by_step),
 		cmocka_unit_test(test_a_rule_ends_with_its_flow),
 		cmocka_unit_test(test_a_flow_that_has_ended_gets_no_rule),
+		cmocka_unit_test(test_a_flow_that_is_held_waits_for_the_next_tick),
 		cmocka_unit_test(test_a_rule_without_packets_goes),
 		cmocka_unit_test(test_the_model_is_what_playing_every_packet_is),
 		cmocka_unit_test(test_so_it_is_when_the_flow_table_thrashes),

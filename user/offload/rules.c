@@ -7,7 +7,8 @@
  * closes only put rules into lists. An offer that cannot be taken is forgotten,
  * and so is a rule that the NIC refused: all this costs is speed. Whoever counts
  * the flow's packets is told by the hook `gone`, counts anew, and offers it
- * again if it is still worth it.
+ * again if it is still worth it; or by `held`, if only the moment was wrong: then
+ * there is nothing to prove anew.
  *
  * The NIC's list of rules is read every quarter of the idle time. That reading
  * ages the rules, and it is where the two sides are compared: a rule that the
@@ -49,7 +50,8 @@
  * INSTALLING is skipped by a NIC that answers at once. A rule that is replaced
  * (other mark) stays in the NIC until the new one is there; if that fails, the
  * old one is deleted, since the flow's packets belong elsewhere by now.
- * Each flow that was offered and not ignored as a duplicate gets one hook `gone`.
+ * Each flow that was offered and not ignored as a duplicate gets one hook, `gone`
+ * or `held`.
  */
 
 enum {
@@ -197,20 +199,42 @@ static void tell_gone(struct wm_rules *r, const struct wm_flow *flow)
 		r->hooks.gone(r->hooks.arg, flow);
 }
 
+static void tell_held(struct wm_rules *r, const struct wm_flow *flow)
+{
+	if (r->hooks.held)
+		r->hooks.held(r->hooks.arg, flow);
+}
+
 static void tell_active(struct wm_rules *r, uint32_t i)
 {
 	if (r->hooks.active)
 		r->hooks.active(r->hooks.arg, &at(r, i)->flow);
 }
 
-/* The NIC has nothing of this rule: forget it. */
-static void forget(struct wm_rules *r, uint32_t i)
+static struct wm_flow take_away(struct wm_rules *r, uint32_t i)
 {
 	struct wm_flow flow = at(r, i)->flow;
 
 	r->stats.state[at(r, i)->state]--;
 	wm_ruletable__del(&r->table, i);
+	return flow;
+}
+
+/* The NIC has nothing of this rule: forget it. */
+static void forget(struct wm_rules *r, uint32_t i)
+{
+	struct wm_flow flow = take_away(r, i);
+
 	tell_gone(r, &flow);
+}
+
+/* The same of a candidate for which this is not the moment. */
+static void hold(struct wm_rules *r, uint32_t i)
+{
+	struct wm_flow flow = take_away(r, i);
+
+	r->stats.held++;
+	tell_held(r, &flow);
 }
 
 static void begin_delete(struct wm_rules *r, uint32_t i, enum wm_rule_end end, uint64_t now)
@@ -316,7 +340,7 @@ static void offer_new(struct wm_rules *r, const struct wm_flow *flow, uint32_t m
 		i = create(r, flow, WM_RULE_CANDIDATE, now);
 	if (i == WM_RULE_NONE) {
 		r->stats.held++;
-		tell_gone(r, flow);
+		tell_held(r, flow);
 		return;
 	}
 	wm_ruletable__set_mark(&r->table, i, WM_WANT, mark);
@@ -457,8 +481,10 @@ static void on_full(struct wm_rules *r, uint32_t i, uint64_t now)
 		wm_ruletable__move_first(&r->table, i, WM_LIST_QUEUE);
 		return;
 	}
-	r->stats.held += again;
-	give_up(r, i, now);
+	if (again)
+		hold(r, i);
+	else
+		give_up(r, i, now);
 }
 
 /* What came of a round of installs, for the back-off. */
@@ -571,7 +597,7 @@ static void make_room(struct wm_rules *r, uint64_t now)
 }
 
 /* Every place is taken by a rule that has packets: the candidates have to wait
- * for better times, and will have proved themselves anew by then. */
+ * for better times. */
 static void hold_surplus(struct wm_rules *r)
 {
 	uint32_t i;
@@ -580,8 +606,7 @@ static void hold_surplus(struct wm_rules *r)
 		return;
 	while ((i = first(r, WM_LIST_QUEUE)) != WM_RULE_NONE) {
 		r->stats.full++;
-		r->stats.held++;
-		forget(r, i);
+		hold(r, i);
 	}
 }
 
