@@ -44,6 +44,17 @@ def test_links_and_paths_exist(document):
     assert paths and [str(p) for p in paths if not p.exists()] == []
 
 
+def test_keys_that_are_fixed_at_reload_are_documented():
+    source = (ROOT / "user/daemon/reload.c").read_text(encoding="utf-8")
+    body = re.search(r"\*fixed_key\(.*?\n}", source, re.S).group()
+    keys = re.findall(r'return "([^"]+)";', body)
+    assert len(keys) > 10
+    page = (ROOT / "Documentation/man/waymarkd.8").read_text(encoding="utf-8")
+    fixed = page.partition("Some keys are fixed")[2].partition("restart")[0]
+    words = set(re.findall(r"[a-z][a-z-]+", fixed))
+    assert [key for key in keys if not set(re.findall(r"[a-z-]+", key)) <= words] == []
+
+
 def test_readme_gives_the_two_commands():
     assert "sudo scripts/demo" in README and "sudo scripts/test" in README
     assert "exec scripts/test\n" in (ROOT / ".ci/run").read_text(encoding="ascii")
