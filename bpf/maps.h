@@ -64,7 +64,7 @@ const volatile struct wm_params wm_params SEC(WM_MAP_PARAMS) = {
 volatile struct wm_ctl wm_ctl SEC(WM_MAP_CTL) = {
 	.flow_seed = { 0x6a09e667f3bcc908, 0xbb67ae8584caa73b,
 		       0x3c6ef372fe94f82b, 0xa54ff53a5f1d36f1 },
-	.event_budget = 20000,
+	.event_budget = WM_EVENT_BUDGET_DEFAULT,
 	.tick_shift = 8,
 	.udp_idle = 30,
 	.ring_seed_v4 = WM_RING_SEED_V4,

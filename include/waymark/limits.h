@@ -70,6 +70,10 @@ enum {
 	WM_PROMOTE_AFTER_MAX = 200,
 	WM_PROMOTE_AFTER_DEFAULT = 8,
 
+	/* Events that a CPU raises in a tick (about a second) at most: others come
+	 * later. */
+	WM_EVENT_BUDGET_DEFAULT = 20000,
+
 	/* Weights above this only cost ring building time. */
 	WM_WEIGHT_MAX = 65535,
 };

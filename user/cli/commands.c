@@ -5,6 +5,7 @@
 #include "device.h"
 #include "fetch.h"
 #include "help.h"
+#include "measured.h"
 #include "queues.h"
 #include "size.h"
 #include "views.h"
@@ -12,6 +13,9 @@
 
 const char cli_name[] = "waymark";
 const char cli_summary[] = "ask and steer the waymark load balancer";
+
+#define TEXT_OF(number) TEXT(number)
+#define TEXT(number) #number
 
 #define FLOW_ARGUMENTS(optional) \
 	{ \
@@ -430,9 +434,11 @@ const struct command commands[] = {
 			  .help = "CPUs that packets come to: each has a budget of events "
 				  "(default: as many as software alone would need)" },
 			{ .name = "ns-hit", .value = "X", .kind = KIND_DECIMAL,
-			  .help = "nanoseconds of a packet in software (default 120)" },
+			  .help = "nanoseconds of a packet in software (default "
+				  TEXT_OF(WM_MEASURED_NS_HIT) ")" },
 			{ .name = "ns-marked", .value = "Y", .kind = KIND_DECIMAL,
-			  .help = "nanoseconds of a marked packet (default 32)" },
+			  .help = "nanoseconds of a marked packet (default "
+				  TEXT_OF(WM_MEASURED_NS_MARKED) ")" },
 			{ .name = "plot", .value = "FILE", .kind = KIND_FILE,
 			  .help = "draw it too: a name that ends in .svg or .png" },
 		},

@@ -10,11 +10,11 @@
 
 #include "daemon.h"
 #include "log.h"
+#include "times.h"
 
 enum {
-	BUSY_US = 20 * WM_TIMER_MS,
-	IDLE_US = 100 * WM_TIMER_MS,
-	BUSY_FOR_NS = 1000000000, /* after the last event */
+	BUSY_US = WM_EVENTS_BUSY_NS / 1000,
+	IDLE_US = WM_EVENTS_IDLE_NS / 1000,
 };
 
 /*
@@ -65,7 +65,7 @@ static void consume(void *arg)
 	if (d->events.read != before)
 		wm_nic__hurry(&d->nic);
 	wm_timer__arm(&d->events.timer,
-		      wm_now_ns() - d->events.last_ns < BUSY_FOR_NS ? BUSY_US : IDLE_US);
+		      wm_now_ns() - d->events.last_ns < WM_EVENTS_BUSY_FOR_NS ? BUSY_US : IDLE_US);
 }
 
 static int on_readable(sd_event_source *source, int fd, uint32_t revents, void *arg)

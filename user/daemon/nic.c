@@ -14,10 +14,11 @@
 #include "daemon.h"
 #include "ethtool.h"
 #include "log.h"
+#include "times.h"
 
 enum {
-	TICK_MIN_US = 2 * WM_TIMER_MS,
-	TICK_MAX_US = 100 * WM_TIMER_MS,
+	TICK_MIN_US = WM_RULES_TICK_MIN_NS / 1000,
+	TICK_MAX_US = WM_RULES_TICK_MAX_NS / 1000,
 	MOVE_WAIT_MS = 2000,
 	MARK_BITS_PLANNED = 16, /* without a NIC: as if there were an ordinary one */
 };

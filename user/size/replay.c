@@ -15,7 +15,7 @@
  * its packets only count, if its entry stays as it is. Where the source can tell
  * afterwards how many there were, they are not played.
  *
- * The daemon's times are those of user/daemon/events.c and nic.c. Not played:
+ * The daemon's times are its own (times.h). Not played:
  * that the daemon is woken early when a perf buffer is half full, and events
  * that found it full; that packets cost time, so that CPUs may be too few.
  */
@@ -26,16 +26,9 @@
 #include <string.h>
 
 #include "card.h"
+#include "times.h"
 
-#define MS 1000000ull
-#define SECOND (1000 * MS)
-
-/* As in the daemon. */
-#define EVENTS_BUSY (20 * MS)
-#define EVENTS_IDLE (100 * MS)
-#define EVENTS_BUSY_FOR SECOND
-#define TICK_MIN (2 * MS)
-#define TICK_MAX (100 * MS)
+#define SECOND 1000000000ull
 
 /* Packets that a rest must spare to be worth it. */
 #define REST_MIN 4
@@ -321,12 +314,12 @@ static void read_events(struct wm_replay *r)
 		read_event(r, &r->queue[i]);
 	if (r->n_queued) {
 		r->last_event = r->now;
-		if (r->next_tick > r->now + TICK_MIN)
-			r->next_tick = r->now + TICK_MIN;
+		if (r->next_tick > r->now + WM_RULES_TICK_MIN_NS)
+			r->next_tick = r->now + WM_RULES_TICK_MIN_NS;
 	}
 	r->n_queued = 0;
-	r->next_events = r->now + (r->now - r->last_event < EVENTS_BUSY_FOR ? EVENTS_BUSY :
-									      EVENTS_IDLE);
+	r->next_events = r->now + (r->now - r->last_event < WM_EVENTS_BUSY_FOR_NS ?
+				   WM_EVENTS_BUSY_NS : WM_EVENTS_IDLE_NS);
 }
 
 static void count_rules(struct wm_replay *r, uint64_t since)
@@ -347,7 +340,7 @@ static void tick(struct wm_replay *r)
 	wm_card__set_time(r->card, r->now);
 	next = wm_rules__tick(r->rules, r->now);
 	wait = next > r->now ? next - r->now : 0;
-	wait = wait < TICK_MIN ? TICK_MIN : wait < TICK_MAX ? wait : TICK_MAX;
+	wait = wait < WM_RULES_TICK_MIN_NS ? WM_RULES_TICK_MIN_NS : wait < WM_RULES_TICK_MAX_NS ? wait : WM_RULES_TICK_MAX_NS;
 	r->next_tick = r->now + wait;
 }
 
@@ -458,8 +451,8 @@ struct wm_replay *wm_replay__new(const struct wm_replay_options *options, struct
 	r->options = *options;
 	r->source = s;
 	r->now = r->began = options->start;
-	r->next_tick = r->now + TICK_MIN;
-	r->next_events = r->now + EVENTS_BUSY;
+	r->next_tick = r->now + WM_RULES_TICK_MIN_NS;
+	r->next_events = r->now + WM_EVENTS_BUSY_NS;
 	r->last_event = r->now;
 	r->tick_end = (r->now / TICK + 1) * TICK;
 	if (wm_counting__init(&r->counting, &options->counting))

@@ -19,7 +19,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "measured.h"
 #include "replay.h"
+#include "times.h"
 #include "trace.h"
 #include "traffic.h"
 #include "zipf.h"
@@ -32,9 +34,7 @@ enum {
 	PLAYED_MAX = 1 << 24, /* packets a row: some seconds of a CPU */
 	FLOWS_PLAYED_MAX = 1 << 21,
 	SCALE_MAX = 1 << 16,
-	EVENT_BUDGET = 20000,  /* a CPU and tick, as in bpf/maps.h */
 	HEAVY = 16,            /* packets a second from which resting pays */
-	OFFERS_A_SECOND = 50,  /* as often as events are read */
 	THREADS_MAX = 16,
 	PROTO_DEFAULT = IPPROTO_TCP,
 };
@@ -54,8 +54,8 @@ void wm_sizing__defaults(struct wm_sizing *o)
 		.udp_idle_ns = 30 * SECOND,
 		.table_flows = 1000000,
 		.installs_per_second = 20000,
-		.ns_hit = WM_SIZING_NS_HIT,
-		.ns_marked = WM_SIZING_NS_MARKED,
+		.ns_hit = WM_MEASURED_NS_HIT,
+		.ns_marked = WM_MEASURED_NS_MARKED,
 		.n_rules = sizeof(rules) / sizeof(*rules),
 	};
 	for (uint32_t i = 0; i < o->n_rules; i++)
@@ -154,7 +154,7 @@ static double event_budget(const struct wm_sizing *o)
 {
 	double cpus = o->cpus ? o->cpus : ceil(packets_a_second(o) * o->ns_hit / SECOND);
 
-	return EVENT_BUDGET * (cpus < 1 ? 1 : cpus);
+	return (double)WM_EVENT_BUDGET_DEFAULT * (cpus < 1 ? 1 : cpus);
 }
 
 /* Ranks that send more than so many packets a second. */
@@ -173,7 +173,7 @@ static double played_a_second(const struct wm_sizing *o, uint32_t rules, const s
 {
 	double ruled = o->lifetime_ns ? 0 : least(rules, o->flows); /* surely, the heaviest */
 	double heavy = ranks_above(o, HEAVY, z), without = heavy > ruled ? heavy - ruled : 0;
-	double offers = least(event_budget(o), without * OFFERS_A_SECOND);
+	double offers = least(event_budget(o), without * SECOND / WM_EVENTS_BUSY_NS);
 	double all = wm_zipf__sum(z, o->flows);
 	double light = 1 - wm_zipf__sum(z, heavy > ruled ? heavy : ruled) / all;
 	double pps = o->pps * (1 - wm_zipf__sum(z, ruled) / all);

@@ -18,15 +18,6 @@ enum {
 	WM_SIZING_RULES_MAX = 16000000,
 };
 
-/*
- * Nanoseconds of the program a packet, without receiving and sending it: what the
- * project asks of itself for the software path with a million flows, and for the
- * marked way with any number. What a machine takes, `make bench` shows (its
- * cases hit and marked).
- */
-#define WM_SIZING_NS_HIT 120.0
-#define WM_SIZING_NS_MARKED 32.0
-
 struct wm_trace;
 
 struct wm_sizing {
@@ -44,7 +35,7 @@ struct wm_sizing {
 	uint64_t udp_idle_ns;
 	uint64_t table_flows;         /* room in the flow table */
 	uint32_t cpus;                /* each has a budget of events; 0: as many as needed */
-	double ns_hit, ns_marked;
+	double ns_hit, ns_marked;     /* of a packet in software, and of a marked one */
 	/* The NIC. */
 	uint32_t rules[WM_SIZING_SIZES_MAX];
 	uint32_t n_rules;
