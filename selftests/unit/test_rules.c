@@ -17,6 +17,8 @@
 
 #include "fake_nic.h"
 
+#define T(name) cmocka_unit_test_setup_teardown(name, world_set_up, world_tear_down)
+
 /* --- promotion --- */
 
 static void test_install(void **state)
@@ -124,6 +126,16 @@ static void test_no_backend(void **state)
 	assert_int_equal(s.installed + s.refused, 0);
 	wm_rules__free(rules);
 }
+
+static const struct CMUnitTest promotion[] = {
+	T(test_install),
+	T(test_budget),
+	T(test_batches),
+	T(test_queue_is_bounded),
+	T(test_oldest_first),
+	T(test_mark_must_fit),
+	T(test_no_backend),
+};
 
 /* --- duplicates and replacement --- */
 
@@ -283,6 +295,19 @@ static void test_replacement_of_late_install(void **state)
 	assert_false(w->nic.slot[1].in);
 	assert_int_equal(w->gone[1], 1);
 }
+
+static const struct CMUnitTest replacement[] = {
+	T(test_duplicate_offers),
+	T(test_lost_install_is_noticed),
+	T(test_used_rule_is_not_verified),
+	T(test_rule_missing_now_and_then),
+	T(test_lost_rule_is_forgotten),
+	T(test_candidate_changes_mark),
+	T(test_replacement),
+	T(test_late_replacement),
+	T(test_refused_replacement),
+	T(test_replacement_of_late_install),
+};
 
 /* --- full --- */
 
@@ -502,6 +527,22 @@ static void test_configure_fewer_rules(void **state)
 	assert_int_equal(world_stats(w).ended[WM_END_EVICTED], 6);
 }
 
+static const struct CMUnitTest full[] = {
+	T(test_full_evicts_idle),
+	T(test_full_holds_when_busy),
+	T(test_new_rules_are_not_evicted),
+	T(test_rules_get_a_whole_reading),
+	T(test_full_without_counters),
+	T(test_many_take_turns),
+	T(test_no_eviction_for_nothing),
+	T(test_longest_idle_goes_first),
+	T(test_busy_again_is_safe),
+	T(test_nic_says_full),
+	T(test_full_is_remembered),
+	T(test_capacity_bounds_max_rules),
+	T(test_configure_fewer_rules),
+};
+
 /* --- refusals --- */
 
 static void test_backoff(void **state)
@@ -587,6 +628,13 @@ static void test_refused_flow_waits(void **state)
 	world_tick(w);
 	assert_int_equal(world_state_of(w, 1), WM_RULE_ACTIVE);
 }
+
+static const struct CMUnitTest refusals[] = {
+	T(test_backoff),
+	T(test_backoff_keeps_queue),
+	T(test_some_refused),
+	T(test_refused_flow_waits),
+};
 
 /* --- answers that come later --- */
 
@@ -761,6 +809,19 @@ static void test_close_before_install(void **state)
 	world_close_flow(w, 2); /* of nothing */
 }
 
+static const struct CMUnitTest late_answers[] = {
+	T(test_late_install),
+	T(test_close_of_late_install),
+	T(test_late_refusal),
+	T(test_one_asks_after_late_refusal),
+	T(test_answer_to_an_older_request),
+	T(test_listed_before_answered),
+	T(test_mark_of_no_answer),
+	T(test_no_answer),
+	T(test_answer_after_giving_up),
+	T(test_close_before_install),
+};
+
 /* --- the end of rules --- */
 
 static void test_close(void **state)
@@ -934,6 +995,19 @@ static void test_lost_removal_is_noticed(void **state)
 	assert_false(w->nic.slot[1].in);
 }
 
+static const struct CMUnitTest end_of_rules[] = {
+	T(test_close),
+	T(test_idle),
+	T(test_idle_time_is_kept),
+	T(test_lifetime_without_counters),
+	T(test_broken_list_ends_nothing),
+	T(test_device_that_is_gone_has_no_rules),
+	T(test_totals_survive),
+	T(test_failed_removal),
+	T(test_offer_while_deleting),
+	T(test_lost_removal_is_noticed),
+};
+
 /* --- marks --- */
 
 static void test_retire_mark(void **state)
@@ -1018,6 +1092,13 @@ static void test_retire_all(void **state)
 	world_tick(w);
 	assert_int_equal(w->nic.n, 1);
 }
+
+static const struct CMUnitTest marks[] = {
+	T(test_retire_mark),
+	T(test_candidate_is_no_use_of_mark),
+	T(test_many_marks),
+	T(test_retire_all),
+};
 
 /* --- reconciliation --- */
 
@@ -1118,6 +1199,15 @@ static void test_wrong_mark_is_corrected(void **state)
 	assert_false(wm_rules__mark_in_use(w->rules, 9));
 }
 
+static const struct CMUnitTest reconciliation[] = {
+	T(test_reconcile),
+	T(test_reconcile_mark_0),
+	T(test_reconcile_too_many),
+	T(test_reconcile_failure),
+	T(test_unknown_rule_is_deleted),
+	T(test_wrong_mark_is_corrected),
+};
+
 /* --- views --- */
 
 static bool count_two(void *arg, const struct wm_rule_view *view)
@@ -1147,77 +1237,23 @@ static void test_views(void **state)
 	assert_string_equal(wm_rule_end__name(WM_END_DEST_GONE), "dest-gone");
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(name, world_set_up, world_tear_down)
+static const struct CMUnitTest views[] = {
+	T(test_views),
+};
+
+#define RUN(tests) cmocka_run_group_tests(tests, NULL, NULL)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {
-		T(test_install),
-		T(test_budget),
-		T(test_batches),
-		T(test_queue_is_bounded),
-		T(test_oldest_first),
-		T(test_mark_must_fit),
-		T(test_no_backend),
-		T(test_duplicate_offers),
-		T(test_lost_install_is_noticed),
-		T(test_used_rule_is_not_verified),
-		T(test_rule_missing_now_and_then),
-		T(test_lost_rule_is_forgotten),
-		T(test_candidate_changes_mark),
-		T(test_replacement),
-		T(test_late_replacement),
-		T(test_refused_replacement),
-		T(test_replacement_of_late_install),
-		T(test_full_evicts_idle),
-		T(test_full_holds_when_busy),
-		T(test_new_rules_are_not_evicted),
-		T(test_rules_get_a_whole_reading),
-		T(test_full_without_counters),
-		T(test_many_take_turns),
-		T(test_no_eviction_for_nothing),
-		T(test_longest_idle_goes_first),
-		T(test_busy_again_is_safe),
-		T(test_nic_says_full),
-		T(test_full_is_remembered),
-		T(test_capacity_bounds_max_rules),
-		T(test_configure_fewer_rules),
-		T(test_backoff),
-		T(test_backoff_keeps_queue),
-		T(test_some_refused),
-		T(test_refused_flow_waits),
-		T(test_late_install),
-		T(test_close_of_late_install),
-		T(test_late_refusal),
-		T(test_one_asks_after_late_refusal),
-		T(test_answer_to_an_older_request),
-		T(test_listed_before_answered),
-		T(test_mark_of_no_answer),
-		T(test_no_answer),
-		T(test_answer_after_giving_up),
-		T(test_close_before_install),
-		T(test_close),
-		T(test_idle),
-		T(test_idle_time_is_kept),
-		T(test_lifetime_without_counters),
-		T(test_broken_list_ends_nothing),
-		T(test_device_that_is_gone_has_no_rules),
-		T(test_totals_survive),
-		T(test_failed_removal),
-		T(test_offer_while_deleting),
-		T(test_lost_removal_is_noticed),
-		T(test_retire_mark),
-		T(test_candidate_is_no_use_of_mark),
-		T(test_many_marks),
-		T(test_retire_all),
-		T(test_reconcile),
-		T(test_reconcile_mark_0),
-		T(test_reconcile_too_many),
-		T(test_reconcile_failure),
-		T(test_unknown_rule_is_deleted),
-		T(test_wrong_mark_is_corrected),
-		T(test_views),
-	};
+	int failed = RUN(promotion);
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	failed += RUN(replacement);
+	failed += RUN(full);
+	failed += RUN(refusals);
+	failed += RUN(late_answers);
+	failed += RUN(end_of_rules);
+	failed += RUN(marks);
+	failed += RUN(reconciliation);
+	failed += RUN(views);
+	return failed;
 }
