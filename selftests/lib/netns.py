@@ -55,8 +55,13 @@ class Failed(RuntimeError):
     """A command or a wait that should have succeeded did not."""
 
 
+# All patience is so many times longer: an emulated guest is slow.
+SLOW = float(os.environ.get("WM_SLOW", "1"))
+
+
 def wait_for(condition, what, timeout=15.0, every=0.02):
     """Wait until condition() is true; returns its value. Exceptions count as "not yet"."""
+    timeout *= SLOW
     deadline = time.monotonic() + timeout
     last = None
     while True:
@@ -80,7 +85,7 @@ def sh(command, check=True, timeout=60, **kwargs):
     if isinstance(command, str):
         command = command.split()
     done = subprocess.run([str(word) for word in command], stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, text=True, timeout=timeout,
+                          stderr=subprocess.PIPE, text=True, timeout=timeout * SLOW,
                           preexec_fn=_die_with_parent, check=False,
                           **{"stdin": subprocess.DEVNULL, **kwargs} if "input" not in kwargs
                           else kwargs)
@@ -111,7 +116,7 @@ class Process:
     def wait(self, timeout=20):
         """Exit code, negative for a signal."""
         try:
-            return self.child.wait(timeout)
+            return self.child.wait(timeout * SLOW)
         except subprocess.TimeoutExpired:
             raise Failed(f"{self.command} still runs after {timeout} s:\n{self.output()}") from None
 

@@ -5,7 +5,7 @@ import socket
 import sys
 from pathlib import Path
 
-from netns import Failed, wait_for
+from netns import Failed, SLOW, wait_for
 
 HERE = Path(__file__).resolve().parent
 
@@ -104,7 +104,7 @@ def udp_socket(topology, address, port=7):
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with topology.client.entered():
         sock = socket.socket(family, socket.SOCK_DGRAM)
-        sock.settimeout(5)
+        sock.settimeout(5 * SLOW)
         sock.connect((address, port))
     return sock
 

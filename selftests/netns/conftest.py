@@ -30,7 +30,7 @@ def pytest_runtest_protocol(item):
         raise netns.Failed(f"{item.name} took longer than {TEST_TIMEOUT} s")
 
     signal.signal(signal.SIGALRM, too_long)
-    signal.alarm(TEST_TIMEOUT)
+    signal.alarm(int(TEST_TIMEOUT * netns.SLOW))
     yield
     signal.alarm(0)
 

@@ -12,7 +12,7 @@ import socket
 import struct
 
 import pytest
-from netns import wait_for
+from netns import SLOW, wait_for
 from servers import ask_udp, start_udp_echo, udp_socket
 from waymark import BUILD, Balancer, SoftNic, attach_decap
 
@@ -83,7 +83,7 @@ def connected(net):
 def flows(net, vip, number=16):
     made = [udp_socket(net, vip, PORT) for _ in range(number)]
     for flow in made:
-        flow.settimeout(5)
+        flow.settimeout(5 * SLOW)
     return made
 
 
@@ -152,7 +152,7 @@ def test_without_a_consumer_packets_are_dropped_with_a_reason(running):
     other = udp_socket(running, running.vips[1], PORT)
     assert ask_udp(other)
     consumer = Consumer(running)
-    flow.settimeout(5)
+    flow.settimeout(5 * SLOW)
     ping(flow, 99)
     check(flow, 99)
     assert consumer.finish()["packets"] == 1
@@ -194,7 +194,7 @@ def test_the_daemon_may_come_and_go(running, how):
 
 def test_a_consumer_that_was_killed_leaves_nothing(running):
     flow = udp_socket(running, running.vips[0], PORT)
-    flow.settimeout(5)
+    flow.settimeout(5 * SLOW)
     for number in range(5):
         consumer = Consumer(running)
         ping(flow, number)
@@ -212,7 +212,7 @@ def test_one_consumer_at_a_time(running):
     assert second.process.wait() == 1
     assert f"process {first.process.pid} is the consumer already" in second.process.output()
     flow = udp_socket(running, running.vips[0], PORT)
-    flow.settimeout(5)
+    flow.settimeout(5 * SLOW)
     ping(flow, 1)
     check(flow, 1)
     assert first.finish()["packets"] == 1
@@ -244,7 +244,7 @@ def test_a_consumer_that_does_not_read_hurts_only_itself(net):
     assert not dropped(net)
     consumer.process.signal(signal.SIGCONT)
     # What the rings held is answered; a probe is, once there is room for it.
-    flow.settimeout(0.2)
+    flow.settimeout(0.2 * SLOW)
     answers, probes = [], 0
     while 5000 not in answers:
         ping(flow, 5000)
@@ -284,7 +284,7 @@ def test_local_and_distant_reals_share_a_vip(net):
 def test_dns_questions_are_answered(running):
     consumer = Consumer(running, "-d")
     flow = udp_socket(running, running.vips[0], PORT)
-    flow.settimeout(5)
+    flow.settimeout(5 * SLOW)
     question = b"\x07example\x03com\x00" + struct.pack("!HH", 1, 1)
     flow.send(b"no question at all")
     flow.send(struct.pack("!HHHHHH", 0xbeef, 0x0100, 1, 0, 0, 0) + question)
@@ -327,13 +327,13 @@ def test_stats_without_a_local_consumer(net):
 def test_nonsense_on_the_socket(running):
     consumer = Consumer(running)
     flow = udp_socket(running, running.vips[0], PORT)
-    flow.settimeout(5)
+    flow.settimeout(5 * SLOW)
     size = 9 * 4 + 16 + 256  # struct wm_handover
     strange = struct.pack("=8I", 0x68786d77, 1, 9, 0, 1, 1, 64, 2048).ljust(size, b"\0")
     resume = struct.pack("=9I16s", 0x68786d77, 1, 2, 0, 2, 2, 64, 2048, 0, b"eth0").ljust(size, b"\0")
     for message in (b"x", b"\0" * 4096, strange, resume):
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as peer:
-            peer.settimeout(5)
+            peer.settimeout(5 * SLOW)
             peer.connect(str(running.local_socket))
             socket.send_fds(peer, [message], [0, 1, 2])
             assert len(peer.recv(4096)) in (0, size)

@@ -415,13 +415,15 @@ static const struct mistake mistakes[] = {
 	  "local: { name: a }",
 	  "f:3:54: address: expected either \"address\" or \"local\", not both" },
 	{ VIPS "- { address: 10.0.0.1, reals: [ { local: a } ] }",
-	  "f:1:1: real local:a in line 3: there is no local consumer; expected local: { name: ... }" },
+	  "f:1:1: real local:a in line 3: there is no local consumer; expected local: { name: "
+	  "... }" },
 	{ VIPS "- { address: 10.0.0.1, reals: [ { local: a } ] }\nlocal: { name: b }",
 	  "f:1:1: real local:a in line 3: the local consumer is called \"b\"" },
 	{ VIPS "- { address: 10.0.0.1, reals: [ { local: a }, { local: a } ] }\nlocal: { name: a }",
 	  "f:3:47: real local:a was given in line 3 already; expected it once a vip" },
 	{ "interface: [a, b]\nvips: []\nlocal: { name: a }",
-	  "f:1:1: local: expected one interface, found 2: a socket belongs to a queue of one device" },
+	  "f:1:1: local: expected one interface, found 2: a socket belongs to a queue of one "
+	  "device" },
 	{ HEAD "local: { name: 0123456789abcdef }",
 	  "f:3:16: name: expected a name of letters, digits, \"-\", \"_\" and \".\", at most 15, "
 	  "found \"0123456789abcdef\"" },

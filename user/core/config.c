@@ -139,7 +139,8 @@ static void read_prefix(struct wm_reader *r, const struct wm_key *key, const yam
 
 static bool good_word(const char *text, size_t max)
 {
-	size_t len = strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.");
+	size_t len = strspn(text, "abcdefghijklmnopqrstuvwxyz" "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+			    "0123456789-_.");
 
 	return len && !text[len] && len <= max && !strchr("-_.", *text);
 }
@@ -221,7 +222,8 @@ static const struct wm_key limits_keys[] = {
 };
 
 static const struct wm_key local_keys[] = {
-	{ "name", wm_config__read_word, AT(local.name), .max = WM_LOCAL_NAME - 1, .required = true },
+	{ "name", wm_config__read_word, AT(local.name), .max = WM_LOCAL_NAME - 1,
+	  .required = true },
 	{ "socket", read_path, AT(local.socket),
 	  .max = sizeof(((struct sockaddr_un *)0)->sun_path) - 1 },
 	{ "mode", read_mode, AT(local.mode) },
@@ -319,8 +321,8 @@ static void check_whole(struct wm_reader *r, const yaml_node_t *root)
 			check_local(r, root, &config->vips[i].reals[k]);
 	}
 	if (config->local.name && config->n_interfaces > 1)
-		wm_read__error(r, root, "local: expected one interface, found %zu: a socket belongs "
-			       "to a queue of one device", config->n_interfaces);
+		wm_read__error(r, root, "local: expected one interface, found %zu: a socket "
+			       "belongs to a queue of one device", config->n_interfaces);
 	if (config->max_vips && config->n_vips > config->max_vips)
 		wm_read__error(r, root, "%zu vips, but \"limits\" allows %u", config->n_vips,
 			       config->max_vips);

@@ -33,7 +33,8 @@ static int clear_way(const struct wm_listen *listen, int type)
 	fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return -errno;
-	ret = connect(fd, (const struct sockaddr *)&listen->name, sizeof(listen->name)) ? -errno : 0;
+	ret = connect(fd, (const struct sockaddr *)&listen->name, sizeof(listen->name));
+	ret = ret ? -errno : 0;
 	close(fd);
 	if (!ret || ret == -EAGAIN)
 		return -EADDRINUSE;
