@@ -6,8 +6,8 @@
  *   udp load ADDRESS PORT SECONDS      asks with 16 flows of 8 packets under way
  *
  * Load looks at every answer: it must be one that is due on its flow, byte for
- * byte. It prints one line: answers, seconds, lost (nothing came for 100 ms) and
- * wrong.
+ * byte. It prints one line: answers, seconds, lost (nothing came for 100 ms, and not
+ * later either) and wrong.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -81,11 +81,13 @@ static int serve(int sock)
 
 /* --- load --- */
 
+enum state { ANSWERED, DUE, GIVEN_UP };
+
 struct flow {
 	int sock;
 	uint32_t next;        /* number of the next packet */
 	uint32_t under_way;
-	uint8_t due[SEEN];    /* by number: asked, not answered */
+	uint8_t due[SEEN];    /* by number: enum state */
 };
 
 struct load {
@@ -122,7 +124,7 @@ static void ask(struct load *load, uint32_t which)
 	}
 	sent = n ? sendmmsg(flow->sock, load->batch.message, n, MSG_DONTWAIT) : 0;
 	for (int i = 0; i < sent; i++)
-		flow->due[flow->next++ % SEEN] = 1;
+		flow->due[flow->next++ % SEEN] = DUE;
 	flow->under_way += sent > 0 ? sent : 0;
 }
 
@@ -135,12 +137,15 @@ static void check(struct load *load, uint32_t which, const uint8_t *data, uint32
 	memcpy(&number, data + sizeof(which), sizeof(number));
 	fill(want, which, number);
 	if (len != LENGTH || memcmp(data, want, LENGTH) || flow->next - number > SEEN ||
-	    !flow->due[number % SEEN]) {
+	    flow->due[number % SEEN] == ANSWERED) {
 		load->wrong++;
 		return;
 	}
-	flow->due[number % SEEN] = 0;
-	flow->under_way--;
+	if (flow->due[number % SEEN] == DUE)
+		flow->under_way--;
+	else
+		load->lost--; /* late */
+	flow->due[number % SEEN] = ANSWERED;
 	load->answers++;
 }
 
@@ -154,13 +159,15 @@ static void hear(struct load *load, uint32_t which)
 		check(load, which, load->batch.data[i], load->batch.message[i].msg_len);
 }
 
-/* What was under way will not be answered. */
+/* What was under way will hardly be answered any more. */
 static void give_up(struct load *load)
 {
 	for (int i = 0; i < FLOWS; i++) {
 		load->lost += load->flow[i].under_way;
 		load->flow[i].under_way = 0;
-		memset(load->flow[i].due, 0, SEEN);
+		for (int k = 0; k < SEEN; k++)
+			if (load->flow[i].due[k] == DUE)
+				load->flow[i].due[k] = GIVEN_UP;
 	}
 }
 
