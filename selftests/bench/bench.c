@@ -92,7 +92,8 @@ void report_packets(const char *name, uint64_t flows, double *ns, int n)
 {
 	double median = median_of(ns, n);
 
-	printf("%-12s %10" PRIu64 " %9.1f %9.1f %9.2f\n", name, flows, ns[0], median, 1000 / median);
+	printf("%-12s %10" PRIu64 " %9.1f %9.1f %9.2f\n", name, flows, ns[0], median,
+	       1000 / median);
 	fflush(stdout);
 	json_array_append_new(results, json_pack("{s:s, s:I, s:f, s:f, s:f, s:i}", "case", name,
 		"flows", (json_int_t)flows, "ns_min", ns[0], "ns_median", median, "mpps",
@@ -193,8 +194,8 @@ static void parse_options(int argc, char **argv)
 
 static void write_json(const struct utsname *uts, const char *cpu)
 {
-	json_t *all = json_pack("{s:s, s:s, s:i, s:o, s:o}", "kernel", uts->release, "cpu_model", cpu,
-				"cpu", opt.cpu, "results", results, "figures", figures);
+	json_t *all = json_pack("{s:s, s:s, s:i, s:o, s:o}", "kernel", uts->release, "cpu_model",
+				cpu, "cpu", opt.cpu, "results", results, "figures", figures);
 
 	if (json_dump_file(all, opt.json, JSON_INDENT(1) | JSON_REAL_PRECISION(6)))
 		die(opt.json, errno);

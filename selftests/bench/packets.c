@@ -41,16 +41,21 @@ static const struct bench_case_def cases[] = {
 	{ "grow", "bench_grow", ONCE | BARE, XDP_TX, "... and grow and shrink the head" },
 	{ "header", "bench_header", ONCE | BARE, XDP_TX, "... and write a header there" },
 	{ "meta", "bench_meta", ONCE | BARE, XDP_TX, "... and put a mark in front, and drop it" },
-	{ "line", "bench_line", WARM | BARE, XDP_TX, "header, and a line of the flow table read for it" },
-	{ "marked", "bench_waymark", MARKED, XDP_TX, "the mark in front of the packet (meta lane)" },
-	{ "marked-arg", "bench_mark_arg", MARKED, XDP_TX, "the mark handed in (shape of the kfunc lane)" },
+	{ "line", "bench_line", WARM | BARE, XDP_TX,
+	  "header, and a line of the flow table read for it" },
+	{ "marked", "bench_waymark", MARKED, XDP_TX,
+	  "the mark in front of the packet (meta lane)" },
+	{ "marked-arg", "bench_mark_arg", MARKED, XDP_TX,
+	  "the mark handed in (shape of the kfunc lane)" },
 	{ "marked-ipv6", "bench_waymark", MARKED | V6, XDP_TX, "marked, IPv6 in IPv6" },
 	{ "hit", "bench_waymark", WARM, XDP_TX, "flow table, established TCP" },
 	{ "hit-udp", "bench_waymark", WARM | UDP, XDP_TX, "flow table, UDP" },
 	{ "hit-ipv6", "bench_waymark", WARM | V6, XDP_TX, "flow table, TCP over IPv6" },
-	{ "counting", "bench_waymark", WARM | COUNTED, XDP_TX, "flow table, every packet counted in its entry" },
+	{ "counting", "bench_waymark", WARM | COUNTED, XDP_TX,
+	  "flow table, every packet counted in its entry" },
 	{ "syn", "bench_waymark", SYNS, XDP_TX, "new connection: ring, flow entered" },
-	{ "syn-thrash", "bench_waymark", SYNS | SMALL, XDP_TX, "the same, table far too small: each evicts" },
+	{ "syn-thrash", "bench_waymark", SYNS | SMALL, XDP_TX,
+	  "the same, table far too small: each evicts" },
 	{ "drop", "bench_waymark", EMPTY | ONCE, XDP_DROP, "vip without a real" },
 	{ "pass", "bench_waymark", OTHER | ONCE, XDP_PASS, "no vip of ours" },
 };
@@ -90,7 +95,8 @@ static void add_dests(struct bench *b, unsigned int flags, uint16_t first)
 		real.word[flags & V6 ? 3 : 0] |= htonl(i + 1);
 		memcpy(dest.real, real.word, sizeof(dest.real));
 		dest.encap = flags & V6 ? WM_ENCAP_6IN6 : WM_ENCAP_4IN4;
-		sum = 0x0045 + (64 | 4 << 8) + (dest.real[0] & 0xffff) + (dest.real[0] >> 16) + 0x10ac;
+		sum = 0x0045 + (64 | 4 << 8) + (dest.real[0] & 0xffff) + (dest.real[0] >> 16) +
+		      0x10ac;
 		sum = (sum & 0xffff) + (sum >> 16);
 		dest.csum4 = flags & V6 ? 0 : (sum & 0xffff) + (sum >> 16);
 		wm_dp__dest_set(b->dp, first + i, &dest);
@@ -190,8 +196,8 @@ static uint32_t stride_of(uint64_t flows)
 }
 
 /* ns a packet of one run of `packets`. */
-static double run(struct bench *b, int fd, const struct bench_case_def *c, const struct frame *frame,
-		  uint32_t packets)
+static double run(struct bench *b, int fd, const struct bench_case_def *c,
+		  const struct frame *frame, uint32_t packets)
 {
 	uint8_t out[4096];
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame->data, .data_size_in = frame->len,
@@ -259,15 +265,18 @@ static void validate(struct bench *b, const struct bench_case_def *c, const stru
 			uint32_t ports = wm_ports(htons(4660), htons(80)), a[4];
 
 			inet_pton(AF_INET6, "fc00::1", a);
-			real = (c->flags & V6 ? wm_slot_v6(a, ports, WM_RING_SEED_V4, WM_RING_SEED_V6)
+			real = (c->flags & V6 ? wm_slot_v6(a, ports, WM_RING_SEED_V4,
+							   WM_RING_SEED_V6)
 					      : wm_slot_v4(inet_addr("10.0.0.1"), ports,
 							   WM_RING_SEED_V4)) % REALS;
 		}
-		snprintf(text, sizeof(text), c->flags & V6 ? "fd00:200:2::%x" : "10.200.2.%u", real + 1);
+		snprintf(text, sizeof(text), c->flags & V6 ? "fd00:200:2::%x" : "10.200.2.%u",
+			 real + 1);
 		packet_wrap(in, c->flags & V6 ? "100::1234:1" : src, text, &want);
 	}
 	if (out.len != want.len || memcmp(out.data, want.data, out.len)) {
-		fprintf(stderr, "bench: %s: the program sent another packet than expected\n", c->name);
+		fprintf(stderr, "bench: %s: the program sent another packet than expected\n",
+			c->name);
 		exit(1);
 	}
 }

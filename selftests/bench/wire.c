@@ -72,11 +72,11 @@ static void detach(const char *dev)
 /* Send live frames and return Mpps; all must have come back. */
 static double send_all(struct wire *w, uint32_t mark)
 {
-	struct packet_spec spec = { .src = "10.0.0.1", .dst = "10.200.1.1", .sport = 4660, .dport = 80,
-				    .flags = ACK, .payload = 18 };
+	struct packet_spec spec = { .src = "10.0.0.1", .dst = "10.200.1.1", .sport = 4660,
+				    .dport = 80, .flags = ACK, .payload = 18 };
 	struct frame frame;
-	LIBBPF_OPTS(bpf_test_run_opts, opts, .repeat = frames(), .flags = BPF_F_TEST_XDP_LIVE_FRAMES,
-		    .batch_size = 64);
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .repeat = frames(),
+		    .flags = BPF_F_TEST_XDP_LIVE_FRAMES, .batch_size = 64);
 	uint64_t start;
 	double mpps;
 	int rc;
@@ -96,7 +96,8 @@ static double send_all(struct wire *w, uint32_t mark)
 	if (rc)
 		die("live frames", rc);
 	if (w->ctl->arrived != frames()) {
-		fprintf(stderr, "bench: wire: %u of %u frames came back\n", w->ctl->arrived, frames());
+		fprintf(stderr, "bench: wire: %u of %u frames came back\n", w->ctl->arrived,
+			frames());
 		exit(1);
 	}
 	return mpps;
@@ -131,8 +132,10 @@ static void run_all(struct wire *w, int swap, double mpps[WAYS])
 
 static void report(double mpps[WAYS])
 {
-	report_figure("wire-swap", mpps[SWAP], "Mpps", "plain MAC swap and XDP_TX over veth, and back");
-	report_figure("wire-swap-mark", mpps[SWAP_MARK], "Mpps", "the same, a mark in front of each frame");
+	report_figure("wire-swap", mpps[SWAP], "Mpps",
+		      "plain MAC swap and XDP_TX over veth, and back");
+	report_figure("wire-swap-mark", mpps[SWAP_MARK], "Mpps",
+		      "the same, a mark in front of each frame");
 	report_figure("wire-marked", mpps[MARKED], "Mpps", "marked, 64 destinations, 10000 flows");
 	report_figure("wire-hit", mpps[HIT], "Mpps", "flow table, 10000 flows");
 	report_figure("wire-marked/swap", 100 * mpps[MARKED] / mpps[SWAP_MARK], "%",

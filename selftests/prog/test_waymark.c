@@ -24,7 +24,8 @@
 #include "prog.h"
 
 enum { BITS = 12, N = 8 /* promote_after in these tests */ };
-enum { NUMBER_WEB = 1, NUMBER_DNS, NUMBER_WEB6, NUMBER_ANY, NUMBER_V6V4, NUMBER_EMPTY, NUMBER_THREE };
+enum { NUMBER_WEB = 1, NUMBER_DNS, NUMBER_WEB6, NUMBER_ANY, NUMBER_V6V4, NUMBER_EMPTY,
+       NUMBER_THREE };
 enum { DEST_WEB = 1, DEST_DNS, DEST_WEB6, DEST_ANY, DEST_V6V4, DEST_GONE = 8, DEST_SECOND = 9,
        DEST_THREE = 10 /* to 12 */ };
 
@@ -139,7 +140,8 @@ struct packet_case {
 };
 
 #define WEB .src = "192.168.1.1", .sport = 31337, .dst = "10.200.1.1", .dport = 80
-#define DNS .src = "10.0.0.3", .sport = 11991, .dst = "10.200.1.1", .dport = 53, .proto = IPPROTO_UDP
+#define DNS .src = "10.0.0.3", .sport = 11991, .dst = "10.200.1.1", .dport = 53, \
+	.proto = IPPROTO_UDP
 #define WEB6 .src = "fc00:2::1", .sport = 31337, .dst = "fd00:200:1::1", .dport = 80
 #define TX_MISS { WM_C_TX_MISS, WM_C_FLOW_INSERT, -1 }
 
@@ -153,13 +155,16 @@ static const struct packet_case cases[] = {
 	{ "tcp6, 6in6", { WEB6, .flags = ACK, .payload = 7, .tos = 0x2c }, 0, XDP_TX,
 	  "100::7a69:1", "fd00:200:2::11", TX_MISS },
 	{ "4in6, vip of every port",
-	  { .src = "192.168.1.1", .sport = 31337, .dst = "10.200.1.2", .dport = 9999, .flags = ACK },
+	  { .src = "192.168.1.1", .sport = 31337, .dst = "10.200.1.2", .dport = 9999,
+	    .flags = ACK },
 	  0, XDP_TX, "100::bac1:101", "fd00:200:2::12", TX_MISS },
 	{ "6in4",
-	  { .src = "fc00:2::1", .sport = 31337, .dst = "fd00:200:1::2", .dport = 443, .flags = ACK },
+	  { .src = "fc00:2::1", .sport = 31337, .dst = "fd00:200:1::2", .dport = 443,
+	    .flags = ACK },
 	  0, XDP_TX, "172.16.105.123", "10.200.2.13", TX_MISS },
 	{ "padded short frame: length from the IP header",
-	  { DNS, .payload = 1, .padding = 17 }, 0, XDP_TX, "172.16.215.45", "10.200.2.12", TX_MISS },
+	  { DNS, .payload = 1, .padding = 17 }, 0, XDP_TX, "172.16.215.45", "10.200.2.12",
+	  TX_MISS },
 	{ "IPv4 options", { WEB, .flags = ACK, .options = 3, .payload = 9 }, 0, XDP_TX,
 	  "172.16.104.123", "10.200.2.11", TX_MISS },
 	{ "full-size", { WEB, .flags = ACK, .payload = 1460 }, 0, XDP_TX, "172.16.104.123",
@@ -170,12 +175,14 @@ static const struct packet_case cases[] = {
 	  "172.16.104.123", "10.200.2.11", { WM_C_TX_MISS, -1 } },
 
 	/* not ours */
-	{ "not a vip's port", { .src = "10.0.0.1", .sport = 1, .dst = "10.200.1.1", .dport = 81 }, 0,
+	{ "not a vip's port",
+	  { .src = "10.0.0.1", .sport = 1, .dst = "10.200.1.1", .dport = 81 }, 0,
 	  XDP_PASS, NULL, NULL, { WM_C_PASS_NOT_VIP, -1 } },
 	{ "not a vip's protocol",
 	  { .src = "10.0.0.1", .sport = 1, .dst = "10.200.1.1", .dport = 80, .proto = IPPROTO_UDP },
 	  0, XDP_PASS, NULL, NULL, { WM_C_PASS_NOT_VIP, -1 } },
-	{ "not a vip's address", { .src = "10.0.0.1", .sport = 1, .dst = "10.200.9.1", .dport = 80 },
+	{ "not a vip's address",
+	  { .src = "10.0.0.1", .sport = 1, .dst = "10.200.9.1", .dport = 80 },
 	  0, XDP_PASS, NULL, NULL, { WM_C_PASS_NOT_VIP, -1 } },
 	{ "IPv6 that is no vip", { .src = "fc00::1", .sport = 1, .dst = "fc00::2", .dport = 80 }, 0,
 	  XDP_PASS, NULL, NULL, { WM_C_PASS_NOT_VIP, -1 } },
@@ -200,21 +207,25 @@ static const struct packet_case cases[] = {
 	{ "Ethernet only", { WEB, .cut = 40 }, 0, XDP_PASS, NULL, NULL, { WM_C_PASS_SHORT, -1 } },
 	{ "half an IPv4 header", { WEB, .cut = 30 }, 0, XDP_PASS, NULL, NULL,
 	  { WM_C_PASS_SHORT, -1 } },
-	{ "half a TCP header", { WEB, .cut = 8 }, 0, XDP_PASS, NULL, NULL, { WM_C_PASS_SHORT, -1 } },
-	{ "half a UDP header", { DNS, .cut = 4 }, 0, XDP_PASS, NULL, NULL, { WM_C_PASS_SHORT, -1 } },
+	{ "half a TCP header", { WEB, .cut = 8 }, 0, XDP_PASS, NULL, NULL,
+	  { WM_C_PASS_SHORT, -1 } },
+	{ "half a UDP header", { DNS, .cut = 4 }, 0, XDP_PASS, NULL, NULL,
+	  { WM_C_PASS_SHORT, -1 } },
 	{ "half an IPv6 header", { WEB6, .cut = 40 }, 0, XDP_PASS, NULL, NULL,
 	  { WM_C_PASS_SHORT, -1 } },
 
 	/* ours, and not to be sent */
-	{ "no real", { .src = "10.0.0.1", .sport = 1, .dst = "10.200.1.3", .dport = 80, .flags = SYN },
+	{ "no real",
+	  { .src = "10.0.0.1", .sport = 1, .dst = "10.200.1.3", .dport = 80, .flags = SYN },
 	  0, XDP_DROP, NULL, NULL, { WM_C_DROP_NO_REAL, -1 } },
-	{ "IP length beyond the frame", { WEB, .flags = ACK, .len_lie = 1 }, 0, XDP_DROP, NULL, NULL,
-	  { WM_C_DROP_MALFORMED, -1 } },
-	{ "IP length that ends in the TCP header", { WEB, .flags = ACK, .len_lie = -1 }, 0, XDP_DROP,
+	{ "IP length beyond the frame", { WEB, .flags = ACK, .len_lie = 1 }, 0, XDP_DROP,
 	  NULL, NULL, { WM_C_DROP_MALFORMED, -1 } },
+	{ "IP length that ends in the TCP header", { WEB, .flags = ACK, .len_lie = -1 }, 0,
+	  XDP_DROP, NULL, NULL, { WM_C_DROP_MALFORMED, -1 } },
 	{ "IPv6 length beyond the frame", { WEB6, .flags = ACK, .len_lie = 40 }, 0, XDP_DROP, NULL,
 	  NULL, { WM_C_DROP_MALFORMED, -1 } },
-	{ "IPv6 length that wraps with its header", { WEB6, .flags = ACK, .len_lie = 0xffff - 20 }, 0,
+	{ "IPv6 length that wraps with its header",
+	  { WEB6, .flags = ACK, .len_lie = 0xffff - 20 }, 0,
 	  XDP_DROP, NULL, NULL, { WM_C_DROP_MALFORMED, -1 } },
 	{ "lies in a packet that is not ours stay",
 	  { .src = "10.0.0.1", .sport = 1, .dst = "10.200.9.1", .dport = 80, .len_lie = 9 }, 0,
@@ -232,10 +243,12 @@ static const struct packet_case cases[] = {
 	{ "marked, 6in6", { WEB6, .flags = ACK, .tos = 0x2c }, MARK(DEST_WEB6), XDP_TX,
 	  "100::7a69:1", "fd00:200:2::11", { WM_C_TX_MARKED, -1 } },
 	{ "marked, 4in6, vip of every port",
-	  { .src = "192.168.1.1", .sport = 31337, .dst = "10.200.1.2", .dport = 9999, .flags = ACK },
+	  { .src = "192.168.1.1", .sport = 31337, .dst = "10.200.1.2", .dport = 9999,
+	    .flags = ACK },
 	  MARK(DEST_ANY), XDP_TX, "100::bac1:101", "fd00:200:2::12", { WM_C_TX_MARKED, -1 } },
 	{ "marked, 6in4",
-	  { .src = "fc00:2::1", .sport = 31337, .dst = "fd00:200:1::2", .dport = 443, .flags = ACK },
+	  { .src = "fc00:2::1", .sport = 31337, .dst = "fd00:200:1::2", .dport = 443,
+	    .flags = ACK },
 	  MARK(DEST_V6V4), XDP_TX, "172.16.105.123", "10.200.2.13", { WM_C_TX_MARKED, -1 } },
 
 	/* marks that are not to be followed: the software path serves the packet */
@@ -244,7 +257,8 @@ static const struct packet_case cases[] = {
 	{ "mark of id 0", { WEB, .flags = ACK }, 1 << BITS, XDP_TX, "172.16.104.123", "10.200.2.11",
 	  { WM_C_MARK_UNKNOWN, WM_C_TX_MISS, WM_C_FLOW_INSERT, -1 } },
 	{ "mark of an older generation", { WEB, .flags = ACK }, MARK(DEST_SECOND), XDP_TX,
-	  "172.16.104.123", "10.200.2.11", { WM_C_MARK_STALE, WM_C_TX_MISS, WM_C_FLOW_INSERT, -1 } },
+	  "172.16.104.123", "10.200.2.11",
+	  { WM_C_MARK_STALE, WM_C_TX_MISS, WM_C_FLOW_INSERT, -1 } },
 	{ "mark without its generation", { WEB, .flags = ACK }, DEST_WEB, XDP_TX, "172.16.104.123",
 	  "10.200.2.11", { WM_C_MARK_STALE, WM_C_TX_MISS, WM_C_FLOW_INSERT, -1 } },
 	{ "mark of a destination that is gone", { WEB, .flags = ACK }, MARK(DEST_GONE), XDP_TX,
@@ -363,7 +377,9 @@ static void trusted_marks_skip_the_destination_check(void **state)
 
 static void metadata_of_any_size_is_dropped(void **state)
 {
-	struct packet_spec spec = { .src = "10.0.0.1", .sport = 1, .dst = "10.200.9.1", .dport = 80 };
+	struct packet_spec spec = {
+		.src = "10.0.0.1", .sport = 1, .dst = "10.200.9.1", .dport = 80,
+	};
 	struct xdp_md ctx = {};
 	struct frame in, out;
 	uint8_t data[4096];

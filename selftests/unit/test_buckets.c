@@ -52,7 +52,8 @@ static void the_second_bucket_is_another_one_and_leads_back(void **state)
 	for (int bits = WM_FLOW_BITS_MIN; bits <= WM_FLOW_BITS_MAX; bits++) {
 		for (int i = 0; i < 1000; i++) {
 			__u64 hash = hash_of(i);
-			__u32 one = wm_flow_bucket_of(hash, bits), two = wm_flow_second_of(hash, bits);
+			__u32 one = wm_flow_bucket_of(hash, bits);
+			__u32 two = wm_flow_second_of(hash, bits);
 
 			assert_int_not_equal(one, two);
 			assert_true(two < 1u << bits);

@@ -41,7 +41,9 @@ static struct wm_addr numbered(uint32_t n)
 
 static struct wm_endpoint endpoint(struct wm_addr a, uint32_t weight, uint16_t dest)
 {
-	return (struct wm_endpoint){ .hash = wm_endpoint__hash(&a), .weight = weight, .dest = dest };
+	return (struct wm_endpoint){
+		.hash = wm_endpoint__hash(&a), .weight = weight, .dest = dest,
+	};
 }
 
 /* --- hashes and permutations --- */

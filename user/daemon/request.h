@@ -35,7 +35,8 @@ struct wm_command {
 };
 
 struct wm_answer {
-	char *line;      /* with its newline, to be freed by the caller; NULL: no memory, or later */
+	char *line;      /* with its newline, to be freed by the caller; NULL: no memory, or
+			  * later */
 	size_t len;
 	bool bad;        /* it was no request, and the connection is to be closed */
 	uint64_t reload; /* not 0: the reply comes when the reload of this number has ended */

@@ -290,8 +290,8 @@ int wm_dp_take_over(struct wm_dp *dp, int prog_fd, struct wm_err *err)
 		take_map(dp, ids[i]);
 	for (int i = 0; i < DP_MAPS; i++)
 		if (dp->map[i].fd < 0)
-			return wm_err__set(err, -EBUSY, "program %u is called %s but has no map %s: "
-					   "take it off first", info.id, WM_PROG_NAME,
+			return wm_err__set(err, -EBUSY, "program %u is called %s but has no map "
+					   "%s: take it off first", info.id, WM_PROG_NAME,
 					   wm_dp_map_names[i]);
 	return 0;
 }
@@ -338,7 +338,8 @@ int wm_dp_map_all(struct wm_dp *dp, struct wm_err *err)
 		int rc = map_one(&dp->map[i], i != DP_PARAMS);
 
 		if (rc)
-			return wm_err__sys(err, rc, "cannot map %s into memory", wm_dp_map_names[i]);
+			return wm_err__sys(err, rc, "cannot map %s into memory",
+					   wm_dp_map_names[i]);
 	}
 	memcpy(&dp->params, dp->map[DP_PARAMS].memory, sizeof(dp->params));
 	if (dp->params.magic != WM_ABI_MAGIC || dp->params.version != WM_ABI_VERSION)

@@ -286,8 +286,9 @@ int wm_queues__require(const struct wm_queues *queues, enum wm_queue_action acti
 				   "of its own: its netdev family has no queue-set (waymark's "
 				   "kernel-patches/ add it); let the program have all queues");
 	return wm_err__set(err, -ENOSYS, "this kernel cannot %s single queues: its netdev family "
-			   "has no queue-%s (waymark's kernel-patches/ add it); all queues at once: "
-			   "ip link set dev ... down, then up", word_of(action), word_of(action));
+			   "has no queue-%s (waymark's kernel-patches/ add it); all queues at "
+			   "once: ip link set dev ... down, then up", word_of(action),
+			   word_of(action));
 }
 
 int wm_queues__do(struct wm_queues *queues, enum wm_queue_action action, const char *device,

@@ -121,8 +121,8 @@ static void put(struct wm_offload *off, size_t n, int **result)
 
 	while (done < n) {
 		__u32 count = n - done;
-		int ret = bpf_map_update_batch(off->nic.rules_fd, off->keys + done, off->values + done,
-					       &count, NULL);
+		int ret = bpf_map_update_batch(off->nic.rules_fd, off->keys + done,
+					       off->values + done, &count, NULL);
 
 		if (ret && count >= n - done)
 			count = 0; /* refused before it looked at one */
@@ -279,8 +279,8 @@ static int sim_list(struct wm_offload *off,
 
 	do {
 		count = LIST_BATCH;
-		ret = bpf_map_lookup_batch(off->nic.rules_fd, from, &position, off->keys, off->values,
-					   &count, NULL);
+		ret = bpf_map_lookup_batch(off->nic.rules_fd, from, &position, off->keys,
+					   off->values, &count, NULL);
 		if (ret && ret != -ENOENT)
 			return ret;
 		tell(off, count, each, arg);
