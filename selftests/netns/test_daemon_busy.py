@@ -150,9 +150,9 @@ def test_ends_though_the_file_never_comes(balancer, clients):
     assert clients[0].reply() is None
 
 
-def large(balancer):
+def large(balancer, gateway="02:00:00:00:00:99"):
     """The configuration and many more vips, each with reals of its own."""
-    config = {"gateway": "02:00:00:00:00:99", **balancer.config}
+    config = {"gateway": gateway, **balancer.config}
     config["vips"] = config.pop("vips")  # last
     lines = [yaml_text(config)]
     for v in range(VIPS):
@@ -180,6 +180,24 @@ def test_answers_and_promotes_while_rings_are_built(balancer, clients):
     reply = waiting.reply()
     assert reply["ok"] and f"{VIPS} vips" in reply["data"]["summary"], reply
     assert len(read) > 1 and read[-1] > read[0]
+
+
+def test_answers_while_next_hops_are_found(balancer, clients):
+    """Ten thousand new reals behind a router that is known: looking their ways up is
+    all that there is to do before the change."""
+    waiting, other, _ = clients
+    net = balancer.topology
+    net.lb.ip(f"route add 10.128.0.0/10 via {net.reals[0].address}")
+    balancer.file.write_text(large(balancer, "auto"), encoding="utf-8")
+    waiting.send(command="reload")
+    states = []
+    while pending(waiting):
+        states.append(other.ask("status")["reload_state"])
+    reply = waiting.reply()
+    assert reply["ok"] and f"{VIPS} vips" in reply["data"]["summary"], reply
+    assert "finding" in states
+    weighted = [r["slots"] for r in other.ask("real") if r["address"].startswith("10.15")]
+    assert len(weighted) == VIPS * REALS and all(weighted)
 
 
 def test_planning_is_waited_for_at_the_end(balancer, clients):

@@ -81,7 +81,7 @@ RULE = {"state", "mark", "dest", "real", "packets", "bytes", "age_s"}
 SHAPES = {
     "status": {
         "version", "pid", "uptime_s", "config", "interfaces", "mode", "lane", "adopted", "prog_id",
-        "abi",
+        "abi", "queues",
         "vips", "reals", "dests", "dests_max", "retiring", "flows_max", "packets", "bytes", "marked",
         "offload", "offload.backend", "offload.rules", "offload.rules_max", "offload.mark_bits",
         "offload.backing_off", "reloads", "reload_state", "last_reload", "last_reload.ok", "last_reload.text",

@@ -33,6 +33,7 @@ struct entry {
 	struct wm_addr real;
 	struct wm_hop hop;
 	int error;     /* of the route: -errno */
+	bool asked;    /* its turn to be looked up has been */
 	bool routed;   /* hop is set */
 	bool known;    /* mac is set */
 	bool detour;   /* the machine itself would take another interface */
@@ -43,11 +44,12 @@ struct entry {
 struct wm_hops {
 	struct wm_neigh *neigh;
 	sd_event_source *io;
-	struct wm_timer retry, keep, settle;
+	struct wm_timer ask, retry, keep, settle;
 	const int *ifindex;
 	size_t n_ifindex;
 	struct entry *entry;
 	size_t n;
+	size_t unasked; /* no entry before this one waits for its turn */
 	size_t next;   /* the first of the next slice */
 	void (*changed)(void *arg);
 	void *arg;
@@ -173,23 +175,16 @@ static int by_hop(const void *a, const void *b)
 					: wm_addr__compare(&x->via, &y->via);
 }
 
-/* Use the neighbours of these entries, or of those that are not known; each once. */
-static void use(struct wm_hops *hops, size_t begin, size_t end, bool only_unknown)
+/* Use these neighbours, each once. Sorts. */
+static void use(struct wm_hops *hops, struct wm_hop *list, size_t n)
 {
-	struct wm_hop *list = calloc(end - begin + 1, sizeof(*list));
-	size_t n = 0, kept = 0;
+	size_t kept = 0;
 
-	if (!list)
-		return; /* next time */
-	for (size_t i = begin; i < end; i++)
-		if (hops->entry[i].routed && !(only_unknown && hops->entry[i].known))
-			list[n++] = hops->entry[i].hop;
 	qsort(list, n, sizeof(*list), by_hop);
 	for (size_t i = 0; i < n; i++)
 		if (!i || by_hop(&list[kept - 1], &list[i]))
 			list[kept++] = list[i];
 	wm_neigh__use(hops->neigh, list, kept);
-	free(list);
 }
 
 static size_t unknown(const struct wm_hops *hops)
@@ -201,7 +196,50 @@ static size_t unknown(const struct wm_hops *hops)
 	return n;
 }
 
+/* Up to `most` of those whose turn has not been. false: none is left. */
+static bool ask(struct wm_hops *hops, size_t most)
+{
+	struct wm_hop *list = calloc(most + 1, sizeof(*list));
+	size_t i, n = 0;
+
+	for (i = hops->unasked; i < hops->n && most; i++) {
+		struct entry *e = &hops->entry[i];
+
+		if (e->asked)
+			continue;
+		e->asked = true;
+		look_up(hops, e);
+		if (list && e->routed) /* no memory: used next time */
+			list[n++] = e->hop;
+		most--;
+	}
+	if (n)
+		use(hops, list, n);
+	free(list);
+	hops->unasked = i;
+	return i < hops->n;
+}
+
+/* Look these up again: all, or those that are not known. */
+static void ask_again(struct wm_hops *hops, bool only_unknown)
+{
+	for (size_t i = 0; i < hops->n; i++)
+		if (!(only_unknown && hops->entry[i].known))
+			hops->entry[i].asked = false;
+	hops->unasked = 0;
+	wm_timer__arm(&hops->ask, 0);
+}
+
 /* --- in the loop --- */
+
+/* A slice at a time: thousands take longer than others should wait. */
+static void on_ask(void *arg)
+{
+	struct wm_hops *hops = arg;
+
+	if (ask(hops, SLICE))
+		wm_timer__arm(&hops->ask, 0);
+}
 
 static void on_neighbour(void *arg, const struct wm_hop *hop, const uint8_t mac[6])
 {
@@ -214,10 +252,8 @@ static void on_neighbour(void *arg, const struct wm_hop *hop, const uint8_t mac[
 
 static void hear(struct wm_hops *hops)
 {
-	if (wm_neigh__read(hops->neigh) != -ENOBUFS)
-		return;
-	for (size_t i = 0; i < hops->n; i++)
-		look_up(hops, &hops->entry[i]);
+	if (wm_neigh__read(hops->neigh) == -ENOBUFS)
+		ask_again(hops, false);
 }
 
 static int on_readable(sd_event_source *source, int fd, uint32_t revents, void *arg)
@@ -233,17 +269,13 @@ static void on_retry(void *arg)
 {
 	struct wm_hops *hops = arg;
 
-	for (size_t i = 0; i < hops->n; i++)
-		if (!hops->entry[i].known)
-			look_up(hops, &hops->entry[i]);
 	if (!unknown(hops))
 		return;
-	use(hops, 0, hops->n, true);
+	ask_again(hops, true);
 	wm_timer__arm(&hops->retry, RETRY_US);
 }
 
-/* A slice at a time, so that all have had their turn after KEEP_US and nobody
- * else waits long. */
+/* One slice, so that all have had their turn after KEEP_US. */
 static void on_keep(void *arg)
 {
 	struct wm_hops *hops = arg;
@@ -252,8 +284,10 @@ static void on_keep(void *arg)
 	if (end - begin > SLICE)
 		end = begin + SLICE;
 	for (size_t i = begin; i < end; i++)
-		look_up(hops, &hops->entry[i]);
-	use(hops, begin, end, false);
+		hops->entry[i].asked = false;
+	if (begin < hops->unasked)
+		hops->unasked = begin;
+	ask(hops, SLICE);
 	hops->next = end;
 	wm_timer__arm(&hops->keep,
 		      hops->n > SLICE ? (uint64_t)KEEP_US * SLICE / hops->n : KEEP_US);
@@ -284,7 +318,9 @@ int wm_hops__new(struct wm_hops **out, sd_event *event, const int *ifindex, size
 	ret = wm_neigh__open(&hops->neigh, on_neighbour, hops, err);
 	if (ret)
 		goto err_free;
-	ret = wm_timer__init(&hops->retry, event, on_retry, hops);
+	ret = wm_timer__init(&hops->ask, event, on_ask, hops);
+	if (ret >= 0)
+		ret = wm_timer__init(&hops->retry, event, on_retry, hops);
 	if (ret >= 0)
 		ret = wm_timer__init(&hops->keep, event, on_keep, hops);
 	if (ret >= 0)
@@ -309,6 +345,7 @@ void wm_hops__free(struct wm_hops *hops)
 	if (!hops)
 		return;
 	sd_event_source_disable_unref(hops->io);
+	wm_timer__free(&hops->ask);
 	wm_timer__free(&hops->retry);
 	wm_timer__free(&hops->keep);
 	wm_timer__free(&hops->settle);
@@ -344,9 +381,9 @@ int wm_hops__add(struct wm_hops *hops, const struct wm_config *config)
 			append(hops, &config->vips[i].reals[k].address);
 	sort(hops);
 	for (size_t i = 0; i < hops->n; i++)
-		if (!hops->entry[i].routed)
-			look_up(hops, &hops->entry[i]);
-	use(hops, 0, hops->n, false);
+		hops->entry[i].asked &= hops->entry[i].routed;
+	hops->unasked = 0;
+	wm_timer__arm(&hops->ask, 0);
 	wm_timer__arm_within(&hops->keep, KEEP_US);
 	if (unknown(hops))
 		wm_timer__arm_within(&hops->retry, RETRY_US);
@@ -377,6 +414,7 @@ void wm_hops__keep(struct wm_hops *hops, const struct wm_config *config)
 		if (bsearch(&hops->entry[i].real, wanted, n, sizeof(*wanted), by_address))
 			hops->entry[kept++] = hops->entry[i];
 	hops->n = kept;
+	hops->unasked = 0;
 	free(wanted);
 }
 
@@ -386,7 +424,8 @@ void wm_hops__keep(struct wm_hops *hops, const struct wm_config *config)
 bool wm_hops__waiting(const struct wm_hops *hops)
 {
 	for (size_t i = 0; i < hops->n; i++)
-		if (hops->entry[i].routed && !hops->entry[i].known && !hops->entry[i].warned)
+		if (!hops->entry[i].asked || (hops->entry[i].routed && !hops->entry[i].known &&
+					      !hops->entry[i].warned))
 			return true;
 	return false;
 }
@@ -396,9 +435,13 @@ void wm_hops__wait(struct wm_hops *hops, int ms)
 	struct pollfd heard = { .fd = wm_neigh__fd(hops->neigh), .events = POLLIN };
 	uint64_t now = wm_now_ns(), end = now + ms * 1000000ull;
 
-	for (; wm_hops__waiting(hops) && now < end; now = wm_now_ns())
-		if (poll(&heard, 1, (end - now) / 1000000 + 1) > 0)
-			hear(hops);
+	ask(hops, hops->n);
+	for (; wm_hops__waiting(hops) && now < end; now = wm_now_ns()) {
+		if (poll(&heard, 1, (end - now) / 1000000 + 1) <= 0)
+			continue;
+		hear(hops);
+		ask(hops, hops->n); /* what was missed */
+	}
 }
 
 void wm_hops__warn(struct wm_hops *hops)
