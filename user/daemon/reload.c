@@ -129,13 +129,15 @@ static void move_back(struct wm_daemon *d, const struct wm_config *config)
 		wm_dp__vacate(d->dp);
 }
 
-/* The rules, and then the program, off the queues that it loses. */
-static void move_out(struct wm_daemon *d, const struct wm_config *config)
+/* The rules, and then the program, off the queues that it loses. Says what there is to
+ * say of that, to be put in front of the summary. */
+static const char *move_out(struct wm_daemon *d, const struct wm_config *config)
 {
 	if (same_queues(d->config, config))
-		return;
+		return "";
 	wm_nic__move(&d->nic, config);
 	wm_dp__vacate(d->dp);
+	return "on other queues; ";
 }
 
 /* --- the end --- */
@@ -177,6 +179,7 @@ static void give_up(struct wm_daemon *d, int ret, const char *text)
 static void applied(struct wm_daemon *d, int ret, const char *text)
 {
 	struct wm_config *config = d->reload.config;
+	char summary[512];
 
 	if (ret) {
 		give_up(d, ret, text);
@@ -184,12 +187,12 @@ static void applied(struct wm_daemon *d, int ret, const char *text)
 	}
 	wm_hops__keep(d->hops, config);
 	wm_hops__warn(d->hops);
-	move_out(d, config);
+	snprintf(summary, sizeof(summary), "%s%s", move_out(d, config), text);
 	wm_nic__configure(&d->nic, config);
 	wm_config__free(d->config);
 	d->config = config;
 	d->reload.config = NULL;
-	finish(d, 0, text);
+	finish(d, 0, summary);
 }
 
 /* --- finding --- */
