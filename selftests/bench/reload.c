@@ -21,7 +21,7 @@
 #include "daemon.h"
 #include "measure.h"
 
-enum { RINGS = 1032, HEARTBEAT_US = 1000 };
+enum { RINGS = 1032, VALIDATED = 70, HEARTBEAT_US = 1000 };
 
 struct shape {
 	const char *name, *what;
@@ -213,10 +213,15 @@ static void report(const struct shape *s, struct times *t)
 
 static void measure(const struct shape *s)
 {
+	struct shape few = *s;
 	static struct times t;
 	struct bench b = {};
 	double first;
 
+	if (opt.validate_only && s->vips > VALIDATED) {
+		few.vips = few.changed = VALIDATED;
+		s = &few;
+	}
 	open_bench(&b);
 	change(&b, s, 50, &t, 0);
 	first = t.all[0];
