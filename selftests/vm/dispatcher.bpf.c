@@ -5,8 +5,8 @@
  *
  * Debian 12's libxdp has one that cannot take waymark: since Linux 6.13, and 6.12's
  * later point releases, a function that leaves the packet alone cannot be replaced by a
- * program that grows it. From libxdp 1.5.5 on its functions do what ours do: they call
- * such a helper on a way that is never gone.
+ * program that grows it. Since libxdp's pull request 509 of May 2025 its functions do what
+ * ours do: they call such a helper on a way that is never gone.
  */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
