@@ -12,7 +12,7 @@ import socket
 import struct
 
 import pytest
-from netns import SLOW, wait_for
+from netns import LB_MAC, SLOW, wait_for
 from servers import ask_udp, start_udp_echo, udp_socket
 from waymark import BUILD, Balancer, SoftNic, attach_decap
 
@@ -48,15 +48,27 @@ class Consumer:
         return {key: int(value) for key, value in (line.split() for line in lines[1:])}
 
 
+def two_queues(topology):
+    for space, port in ((topology.lb, "eth0"), (topology.wire, "lb")):
+        space.run(f"ethtool -L {port} rx 2 tx 2", check=False)  # on one CPU there is one queue
+
+
 @pytest.fixture
 def net(topology):
     os.chmod(topology.dir, 0o711)
+
+    def connect_balancer():  # again
+        topology._connect(topology.lb, LB_MAC, "10.200.0.1", "fd00:200::1")
+        two_queues(topology)
+        topology.wire.run([BUILD / "waymark", "softnic", "wire", "lb"])
+        SoftNic(topology)  # its way to the balancer is another device
+
+    topology.connect_balancer = connect_balancer
+    two_queues(topology)
     topology.local_socket = topology.dir / "local.sock"
     topology.nic = SoftNic(topology)
     attach_decap(topology)
     start_udp_echo(topology)
-    for space, port in ((topology.lb, "eth0"), (topology.wire, "lb")):
-        space.run(f"ethtool -L {port} rx 2 tx 2", check=False)  # on one CPU there is one queue
     balancer = topology.balancer = Balancer(
         topology, local={"name": "echo", "socket": str(topology.local_socket), "mode": "0660",
                          "group": "nogroup"})
@@ -294,6 +306,21 @@ def test_dns_questions_are_answered(running):
     assert answer[12 + len(question):] == (b"\xc0\x0c" + struct.pack("!HHIH", 1, 1, 60, 4) +
                                            socket.inet_aton("192.0.2.1"))
     assert consumer.finish()["sent"] == 1
+
+
+def test_sockets_of_a_device_that_is_gone_are_refused(running):
+    consumer = Consumer(running)
+    running.lb.ip("link delete eth0")
+    assert running.balancer.daemon.wait() != 0  # nothing is left to serve
+    running.connect_balancer()
+    running.balancer.start()
+    assert consumer.process.wait() == 1
+    assert "Stale" in consumer.process.output()
+    consumer = Consumer(running)
+    flow = udp_socket(running, running.vips[0], PORT)
+    ping(flow, 1)
+    check(flow, 1)
+    assert consumer.finish()["packets"] == 1
 
 
 # --- refused ---

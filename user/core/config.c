@@ -320,6 +320,10 @@ static void check_whole(struct wm_reader *r, const yaml_node_t *root)
 		for (size_t k = 0; k < config->vips[i].n_reals; k++)
 			check_local(r, root, &config->vips[i].reals[k]);
 	}
+	if (config->local.name && config->n_interfaces &&
+	    wm_queueset__count(&config->queues[0]))
+		wm_read__error(r, root, "local: its sockets take every queue, and \"queues\" leaves "
+			       "some to the host: leave one of them out");
 	if (config->local.name && config->n_interfaces > 1)
 		wm_read__error(r, root, "local: expected one interface, found %zu: a socket "
 			       "belongs to a queue of one device", config->n_interfaces);

@@ -175,6 +175,28 @@ static bool is_xdp_socket(int fd)
 	return !getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) && domain == AF_XDP;
 }
 
+/* A socket whose device went has this error pending, also if another device has
+ * the name now. */
+static bool lost_its_device(int fd)
+{
+	int error = 0;
+	socklen_t len = sizeof(error);
+
+	return !getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) && error == ENETDOWN;
+}
+
+static int check_sockets(const int *fds, size_t n, const char *device, struct wm_err *err)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (!is_xdp_socket(fds[i]))
+			return wm_err__set(err, -EBADMSG, "descriptors that are no AF_XDP sockets");
+		if (lost_its_device(fds[i]))
+			return wm_err__set(err, -ESTALE, "these sockets were for a %s that is "
+					   "gone", device);
+	}
+	return 0;
+}
+
 static int enter(const struct wm_local *local, const int *sockets, const struct wm_handover *hello)
 {
 	int map = wm_dp__xsks_fd(local->daemon->dp);
@@ -200,9 +222,9 @@ static int take_back(struct peer *peer, const struct wm_handover *hello, const i
 	if (n != hello->sockets + 1 || hello->queues > WM_XSK_QUEUES_MAX ||
 	    hello->sockets != (hello->any ? 1 : hello->queues))
 		return wm_err__set(err, -EBADMSG, "a number of sockets that makes no sense");
-	for (uint32_t i = 1; i < n; i++)
-		if (!is_xdp_socket(fds[i]))
-			return wm_err__set(err, -EBADMSG, "descriptors that are no AF_XDP sockets");
+	ret = check_sockets(fds + 1, n - 1, device, err);
+	if (ret)
+		return ret;
 	ret = enter(local, fds + 1, hello);
 	if (!ret)
 		ret = keep_sockets(local, fds + 1, hello->sockets);
@@ -353,8 +375,10 @@ void wm_local__close(struct wm_local *local)
 {
 	if (!local)
 		return;
-	while (local->peers)
-		drop(local->peers);
+	for (struct peer *peer = local->peers, *next; peer; peer = next) {
+		next = peer->next;
+		drop(peer);
+	}
 	sd_event_source_disable_unref(local->io);
 	wm_listen__close(&local->listen);
 	free(local);
