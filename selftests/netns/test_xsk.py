@@ -198,6 +198,13 @@ def test_the_program_goes_with_the_tool(pair):
     wait_for(lambda: "prog/xdp" not in pair.receiver.ip("link show eth0").stdout, "no program")
 
 
+def test_it_ends_with_its_device(pair):
+    tool = pair.start("count", "--port", PORT)
+    pair.receiver.ip("link delete eth0")
+    assert tool.wait() == 1
+    assert "eth0 is gone" in tool.output()
+
+
 def test_sockets_can_be_had_again_at_once(pair):
     for _ in range(5):
         assert pair.finish(pair.start("count", "--port", PORT))["sockets"]

@@ -8,6 +8,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <net/if.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -162,6 +163,8 @@ static int loop(struct session *s, struct wm_err *err)
 
 		if (ready < 0 && ready != -EINTR)
 			return wm_err__sys(err, ready, "cannot wait for packets");
+		if (!ready && !if_nametoindex(s->in->argument[0]))
+			return wm_err__set(err, -ENODEV, "%s is gone", s->in->argument[0]);
 		for (uint32_t i = 0; i < wm_xsk__sockets(s->xsk) && !ret; i++)
 			ret = serve(s, i, false, err);
 	}
