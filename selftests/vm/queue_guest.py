@@ -38,9 +38,9 @@ class QueueTopology(NsimTopology):
     queues = QUEUES
 
     def arrive(self, queue):
-        self.wire.run("tc qdisc replace dev lb clsact")
-        self.wire.run(f"tc filter replace dev lb egress pref 1 handle 1 matchall "
-                      f"action skbedit queue_mapping {queue}")
+        self.wire.run("tc qdisc del dev lb clsact", check=False)
+        self.wire.run("tc qdisc add dev lb clsact")
+        self.wire.run(f"tc filter add dev lb egress matchall action skbedit queue_mapping {queue}")
 
 
 # --- what the tests look at ---
