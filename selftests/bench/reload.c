@@ -48,13 +48,13 @@ struct bench {
 
 static void write_vip(FILE *f, const struct shape *s, int vip, int weight)
 {
-	fprintf(f, "- { name: v%d, address: 10.200.%d.%d, port: 80, protocol: tcp, reals: [\n", vip,
-		vip / 250, vip % 250 + 1);
+	fprintf(f, "- { name: v%d, address: 10.200.%d.%d, port: 80, protocol: tcp, reals: [\n",
+		vip, vip / 250, vip % 250 + 1);
 	for (int r = 0; r < s->reals; r++) {
 		int n = ((long)vip * s->reals + r) % s->different;
 
-		fprintf(f, "  { address: 10.%d.%d.%d, weight: %d },\n", 1 + n / 62500, n / 250 % 250,
-			n % 250 + 1, r ? 100 : vip < s->changed ? weight : 1);
+		fprintf(f, "  { address: 10.%d.%d.%d, weight: %d },\n", 1 + n / 62500,
+			n / 250 % 250, n % 250 + 1, r ? 100 : vip < s->changed ? weight : 1);
 	}
 	fprintf(f, "  ] }\n");
 }
@@ -251,12 +251,12 @@ static void use_cpus(bool all)
 void bench_reload(void)
 {
 	static const struct shape shapes[] = {
-		{ "", "512 vips x 100 reals, all different, every ring changes", 512, 100, 51200, 512,
-		  false },
+		{ "", "512 vips x 100 reals, all different, every ring changes",
+		  512, 100, 51200, 512, false },
 		{ ", one CPU", "the same on one CPU", 512, 100, 51200, 512, true },
 		{ ", same reals", "512 vips x the same 100 reals", 512, 100, 100, 512, false },
-		{ ", one vip", "512 vips x 100 reals, the weights of one vip change", 512, 100, 51200,
-		  1, false },
+		{ ", one vip", "512 vips x 100 reals, the weights of one vip change",
+		  512, 100, 51200, 1, false },
 		{ ", 4096 reals", "512 vips x 127 of 4096 reals", 512, 127, 4096, 512, false },
 		{ ", all 4096", "15 vips x 4096 reals", 15, 4096, 4096, 15, false },
 	};

@@ -340,7 +340,10 @@ static void tick(struct wm_replay *r)
 	wm_card__set_time(r->card, r->now);
 	next = wm_rules__tick(r->rules, r->now);
 	wait = next > r->now ? next - r->now : 0;
-	wait = wait < WM_RULES_TICK_MIN_NS ? WM_RULES_TICK_MIN_NS : wait < WM_RULES_TICK_MAX_NS ? wait : WM_RULES_TICK_MAX_NS;
+	if (wait < WM_RULES_TICK_MIN_NS)
+		wait = WM_RULES_TICK_MIN_NS;
+	if (wait > WM_RULES_TICK_MAX_NS)
+		wait = WM_RULES_TICK_MAX_NS;
 	r->next_tick = r->now + wait;
 }
 
