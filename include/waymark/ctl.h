@@ -23,8 +23,8 @@
  *
  * status   -> version, pid, uptime_s, config (path), interfaces [text],
  *             queues [text] ("eth0 0-3": of it only these are served),
- *             mode ("native"|"generic"), lane ("meta"|"kfunc"), adopted (bool),
- *             prog_id, abi, vips, reals, dests, dests_max, retiring, flows_max,
+ *             mode ("native"|"generic"), lane ("meta"|"kfunc"|"mixed"),
+ *             adopted (bool), prog_id, abi, vips, reals, dests, dests_max, retiring, flows_max,
  *             packets, bytes, marked,
  *             offload {backend, rules, rules_max, mark_bits, backing_off},
  *             reloads, reload_state ("idle"|"reading" the file|"finding" next hops|
@@ -41,8 +41,9 @@
  *             state ("counting"|"proven"|"closing"), counted, rule (null or
  *             {state, mark, dest, real, packets, bytes, age_s})}
  * flows    max (default 1000) -> {total, rules [ {protocol, source, destination,
- *             state, mark, dest, vip, real, packets, bytes, age_s} ]}
- *             the flows that the daemon has a rule for
+ *             state, mark, dest, vip, real, packets, bytes, age_s, interface} ]}
+ *             the rules that the daemon has; a flow may have one in each NIC
+ *             (interface: null for a software NIC, which stands for all)
  * mark     mark* -> {mark, dest, generation, meaning ("live"|"stale"|"gone"|
  *             "unknown"), vip, real}   (vip, real: null unless live)
  * stats    -> {counters {name: n}, bytes, offload {candidates, installed, refused,

@@ -92,7 +92,7 @@ SHAPES = {
     "dest": {f"[].{k}" for k in TRAFFIC | {"dest", "mark", "generation", "vip", "real", "state"}},
     "flow": FLOW | {"in_table", "dest", "real", "idle_s", "state", "counted", "rule"}
             | {f"rule.{k}" for k in RULE},
-    "flows": {"total", "rules"} | {f"rules[].{k}" for k in FLOW | RULE | {"vip"}},
+    "flows": {"total", "rules"} | {f"rules[].{k}" for k in FLOW | RULE | {"vip", "interface"}},
     "mark": {"mark", "dest", "generation", "meaning", "vip", "real"},
     "stats": {
         "counters", "bytes", "offload", "offload.candidates", "offload.installed",

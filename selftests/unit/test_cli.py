@@ -78,7 +78,7 @@ REPLIES = {
               "state": "live", **TRAFFIC}],
     "flow": {**FLOW, "in_table": True, "dest": 3, "real": "10.200.2.13", "idle_s": 0.4,
              "state": "proven", "counted": 8, "rule": RULE},
-    "flows": {"total": 1, "rules": [{**FLOW, "vip": "web", **RULE}]},
+    "flows": {"total": 1, "rules": [{**FLOW, "vip": "web", **RULE, "interface": "eth0"}]},
     "mark": {"mark": 0x1003, "dest": 3, "generation": 1, "meaning": "live", "vip": "web",
              "real": "10.200.2.13"},
     "stats": STATS,

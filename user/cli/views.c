@@ -22,7 +22,7 @@ static const struct column status_keys[] = {
 	{ "queues", "queues", FORMAT_TEXT,
 	  "devices of which it has only some queues, and which: \"eth0 0-3\"" },
 	{ "mode", "mode", FORMAT_TEXT, "how it is attached: native or generic" },
-	{ "lane", "lane", FORMAT_TEXT, "how marks reach the program: meta or kfunc" },
+	{ "lane", "lane", FORMAT_TEXT, "how marks reach the program: meta, kfunc, or mixed" },
 	{ "adopted", "adopted", FORMAT_TEXT,
 	  "the daemon found the program running at its start" },
 	{ "prog_id", "program", FORMAT_NUMBER, "number of the BPF program" },
@@ -172,7 +172,7 @@ static const struct view_line flow_lines[] = {
 const struct view view_flow = { .keys = flow_keys, .lines = flow_lines };
 
 static const struct column flows_keys[] = {
-	{ "total", NULL, FORMAT_COUNT, "flows that have a rule, shown or not" },
+	{ "total", NULL, FORMAT_COUNT, "rules, shown or not; a flow may have one in each NIC" },
 	END
 };
 
@@ -181,6 +181,8 @@ static const struct column flows_columns[] = {
 	{ "vip", "VIP", FORMAT_TEXT, "name of the vip" },
 	{ "real", "REAL", FORMAT_TEXT, "address of the real" },
 	{ "dest", NULL, FORMAT_NUMBER, "id of the destination" },
+	{ "interface", NULL, FORMAT_TEXT,
+	  "whose NIC has the rule; null for a software NIC, which is every interface's" },
 	{ "mark", "MARK", FORMAT_MARK, "mark that the rule sets" },
 	{ "state", "STATE", FORMAT_TEXT, "candidate, installing, active or deleting" },
 	{ "packets", "PACKETS", FORMAT_COUNT, "packets that the NIC counted" },

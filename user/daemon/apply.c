@@ -208,8 +208,8 @@ static void retire_unwanted_rules(struct wm_daemon *d, const struct wm_model *be
 		for (size_t k = 0; k < vip->n_dests; k++) {
 			const struct wm_model_dest *dest = wm_model__dest(d->model, vip->dests[k]);
 
-			wm_rules__retire_mark(d->nic.rules, wm_model__dest_mark(d->model, dest),
-					      wm_now_ns());
+			wm_nic__retire_mark(&d->nic, wm_model__dest_mark(d->model, dest),
+					    wm_now_ns());
 		}
 	}
 }

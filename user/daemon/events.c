@@ -43,10 +43,10 @@ void wm_events__take(struct wm_daemon *d, const struct wm_event *event)
 	switch (event->type) {
 	case WM_EVENT_PROMOTE:
 		if (is_current(d, event))
-			wm_rules__offer(d->nic.rules, &event->flow, event->mark, now);
+			wm_nic__offer(&d->nic, &event->flow, event->mark, now);
 		break;
 	case WM_EVENT_CLOSE:
-		wm_rules__close(d->nic.rules, &event->flow, now);
+		wm_nic__close_flow(&d->nic, &event->flow, now);
 		break;
 	}
 }

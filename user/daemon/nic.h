@@ -4,6 +4,7 @@
 #define WM_NIC_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "config.h"
@@ -15,11 +16,20 @@
 
 struct wm_daemon;
 
+/* What takes the rules of one interface, or of all. */
+struct wm_nic_card {
+	const char *interface; /* the configuration's */
+	size_t position;       /* there */
+	struct wm_offload *off;
+	struct wm_rules *rules;
+	struct wm_daemon *daemon;
+};
+
 struct wm_nic {
 	const struct wm_offload_ops *ops;
-	struct wm_offload *off;
-	uint32_t mark_bits;   /* what the NIC carries; 0: no NIC */
-	struct wm_rules *rules;
+	struct wm_nic_card *card;
+	size_t n;
+	uint32_t mark_bits;   /* what all of them carry; 0: no NIC */
 	struct wm_timer timer;
 };
 
@@ -48,6 +58,17 @@ void wm_nic__hurry(struct wm_nic *nic);
 void wm_nic__settle(struct wm_nic *nic, uint32_t ms);
 /* Delete every rule, waiting `ms` at most. Returns how many are left. */
 uint64_t wm_nic__retire_all(struct wm_nic *nic, uint32_t ms);
+
+/* As in rules.h, on every card; sums of their numbers, and what one of them says of a
+ * flow: that which had most of its packets. */
+void wm_nic__offer(struct wm_nic *nic, const struct wm_flow *flow, uint32_t mark, uint64_t now);
+void wm_nic__close_flow(struct wm_nic *nic, const struct wm_flow *flow, uint64_t now);
+void wm_nic__retire_mark(struct wm_nic *nic, uint32_t mark, uint64_t now);
+bool wm_nic__mark_in_use(const struct wm_nic *nic, uint32_t mark);
+void wm_nic__stats(const struct wm_nic *nic, struct wm_rules_stats *out);
+bool wm_nic__find(const struct wm_nic *nic, const struct wm_flow *flow, struct wm_rule_view *out);
+/* Whose card is it? NULL: it is all interfaces'. */
+const char *wm_nic__interface(const struct wm_nic *nic, size_t i);
 
 /* The live destination that a mark names, or NULL. */
 const struct wm_model_dest *wm_nic__dest_of(const struct wm_daemon *daemon, uint32_t mark);

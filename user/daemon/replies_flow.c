@@ -83,7 +83,7 @@ static json_t *rule_of(const struct wm_daemon *d, const struct wm_flow *flow)
 	struct wm_rule_view view;
 	json_t *o;
 
-	if (!wm_rules__find(d->nic.rules, flow, &view))
+	if (!wm_nic__find(&d->nic, flow, &view))
 		return json_null();
 	o = json_object();
 	put_rule(o, d, &view);
@@ -93,6 +93,7 @@ static json_t *rule_of(const struct wm_daemon *d, const struct wm_flow *flow)
 struct listing {
 	const struct wm_daemon *daemon;
 	json_t *rules;
+	const char *interface; /* of the card whose rules come now */
 	uint64_t total, max;
 };
 
@@ -115,6 +116,10 @@ static bool list_rule(void *arg, const struct wm_rule_view *view)
 	else
 		wm_put__null(o, "vip");
 	put_rule(o, d, view);
+	if (l->interface)
+		wm_put__text(o, "interface", l->interface);
+	else
+		wm_put__null(o, "interface");
 	json_array_append_new(l->rules, o);
 	return true;
 }
@@ -130,7 +135,10 @@ WM_REPLY(flows)
 	json_t *o = json_object();
 
 	(void)err;
-	wm_rules__each(daemon->nic.rules, list_rule, &l);
+	for (size_t i = 0; i < daemon->nic.n; i++) {
+		l.interface = wm_nic__interface(&daemon->nic, i);
+		wm_rules__each(daemon->nic.card[i].rules, list_rule, &l);
+	}
 	wm_put__count(o, "total", l.total);
 	json_object_set_new(o, "rules", l.rules);
 	*data = o;

@@ -104,7 +104,7 @@ static json_t *offload_status(const struct wm_nic *nic)
 	struct wm_rules_stats stats;
 	json_t *o = json_object();
 
-	wm_rules__stats(nic->rules, &stats);
+	wm_nic__stats(nic, &stats);
 	wm_put__text(o, "backend", nic->ops->name);
 	wm_put__count(o, "rules", stats.state[WM_RULE_ACTIVE]);
 	wm_put__count(o, "rules_max", wm_nic__works(nic) ? stats.max_rules : 0);
@@ -151,12 +151,12 @@ WM_REPLY(status)
 	return 0;
 }
 
-static json_t *offload_stats(const struct wm_rules *rules)
+static json_t *offload_stats(const struct wm_nic *nic)
 {
 	json_t *o = json_object(), *ended = json_object();
 	struct wm_rules_stats stats;
 
-	wm_rules__stats(rules, &stats);
+	wm_nic__stats(nic, &stats);
 	wm_put__count(o, "candidates", stats.candidates);
 	wm_put__count(o, "installed", stats.installed);
 	wm_put__count(o, "refused", stats.refused);
@@ -188,7 +188,7 @@ WM_REPLY(stats)
 	wm_put__count(events, "lost", counter[WM_C_EVENT_LOST]);
 	json_object_set_new(o, "counters", counters);
 	wm_put__count(o, "bytes", bytes);
-	json_object_set_new(o, "offload", offload_stats(daemon->nic.rules));
+	json_object_set_new(o, "offload", offload_stats(&daemon->nic));
 	json_object_set_new(o, "events", events);
 	*data = o;
 	return 0;

@@ -39,7 +39,7 @@ int wm_retire__reserve(struct wm_retire *retire, size_t n)
 void wm_retire__add(struct wm_daemon *d, uint16_t id, uint32_t mark)
 {
 	d->retire.list[d->retire.n++] = (struct wm_retiring){ .id = id, .mark = mark };
-	wm_rules__retire_mark(d->nic.rules, mark, wm_now_ns());
+	wm_nic__retire_mark(&d->nic, mark, wm_now_ns());
 	wm_nic__hurry(&d->nic);
 	wm_timer__arm_within(&d->retire.timer, LOOK_US);
 }
@@ -100,7 +100,7 @@ static void look(void *arg)
 	for (size_t i = 0; i < retire->n; i++) {
 		struct wm_retiring *r = &retire->list[i];
 
-		if (!r->swept || wm_rules__mark_in_use(d->nic.rules, r->mark))
+		if (!r->swept || wm_nic__mark_in_use(&d->nic, r->mark))
 			retire->list[kept++] = *r;
 		else
 			wm_model__release_dest(d->model, r->id);

@@ -148,27 +148,85 @@ static int attach_as(int ifindex, int prog_fd, uint32_t mode)
 	return bpf_xdp_attach(ifindex, prog_fd, mode | XDP_FLAGS_UPDATE_IF_NOEXIST, NULL);
 }
 
-static int attach_fresh(struct wm_dp *dp, const struct wm_dp_port *port, enum wm_dp_mode mode,
-			struct wm_err *err)
+static int attach_fresh(struct wm_dp *dp, const struct wm_dp_port *port, struct wm_err *err)
 {
 	int rc = -EOPNOTSUPP;
 
-	if (mode != WM_DP_GENERIC || dp->kfunc) {
-		rc = attach_as(port->ifindex, dp->prog_fd, XDP_FLAGS_DRV_MODE);
+	if (dp->mode != WM_DP_GENERIC || port->kfunc) {
+		rc = attach_as(port->ifindex, port->prog_fd, XDP_FLAGS_DRV_MODE);
 		if (!rc)
 			return 0;
 	}
-	if (mode == WM_DP_NATIVE || dp->kfunc)
+	if (dp->mode == WM_DP_NATIVE || port->kfunc)
 		return wm_err__sys(err, rc, "cannot attach natively to %s (try --mode generic)",
 				   port->name);
-	if (mode == WM_DP_AUTO)
+	if (dp->mode == WM_DP_AUTO)
 		wm_warn("%s: no native XDP (%s), using generic mode: correct, but slow", port->name,
 			strerror(-rc));
-	rc = attach_as(port->ifindex, dp->prog_fd, XDP_FLAGS_SKB_MODE);
+	rc = attach_as(port->ifindex, port->prog_fd, XDP_FLAGS_SKB_MODE);
 	if (rc)
 		return wm_err__sys(err, rc, "cannot attach to %s", port->name);
 	dp->generic = true;
 	return 0;
+}
+
+/* The program for a port that has none: the first port's, unless one of the two has to be
+ * bound to its device. */
+static int choose_program(struct wm_dp *dp, struct wm_dp_port *port, struct wm_err *err)
+{
+	bool first = port == dp->ports;
+
+	if (!first && (dp->kfunc || wm_dp_wants_kfunc(dp, port->name)))
+		return wm_dp_load_port(dp, port, err);
+	port->kfunc = first && dp->kfunc;
+	port->prog_fd = dup(dp->prog_fd);
+	return port->prog_fd < 0 ? wm_err__sys(err, -errno, "%s", port->name) : 0;
+}
+
+/* A program of ours, around the same maps, as an earlier daemon left it. */
+static int keep_attached(struct wm_dp *dp, struct wm_dp_port *port, uint32_t id)
+{
+	int fd = bpf_prog_get_fd_by_id(id);
+	char name[BPF_OBJ_NAME_LEN];
+
+	if (fd < 0 || wm_dp_prog_name(fd, name) || !wm_dp_is_ours(name) ||
+	    !wm_dp_shares_maps(dp, fd)) {
+		if (fd >= 0)
+			close(fd);
+		return -EBUSY;
+	}
+	port->prog_fd = fd;
+	port->kfunc = !strcmp(name, WM_PROG_HW_NAME);
+	return 0;
+}
+
+static uint32_t id_of(int prog_fd)
+{
+	struct bpf_prog_info info = {};
+	uint32_t len = sizeof(info);
+
+	return bpf_obj_get_info_by_fd(prog_fd, &info, &len) ? 0 : info.id;
+}
+
+/* The one that is there, on the device or a queue, or one that could be. */
+static int find_program(struct wm_dp *dp, struct wm_dp_port *port, struct wm_err *err)
+{
+	bool generic;
+	uint32_t id;
+	int rc;
+
+	if (port->prog_fd >= 0)
+		return 0;
+	rc = attached_id(port->name, &id, &generic, err);
+	if (rc)
+		return rc;
+	if (!id || keep_attached(dp, port, id)) {
+		id = wm_dp_on_queues(port->name);
+		rc = id && !keep_attached(dp, port, id) ? 0 : choose_program(dp, port, err);
+	}
+	if (!rc)
+		port->prog_id = id_of(port->prog_fd);
+	return rc;
 }
 
 static bool calls(uint32_t dispatcher, uint32_t prog)
@@ -185,8 +243,7 @@ static bool calls(uint32_t dispatcher, uint32_t prog)
 }
 
 /* On the device, unless it is there. */
-static int attach_device(struct wm_dp *dp, struct wm_dp_port *port, enum wm_dp_mode mode,
-			 struct wm_err *err)
+static int attach_device(struct wm_dp *dp, struct wm_dp_port *port, struct wm_err *err)
 {
 	bool generic;
 	uint32_t id;
@@ -196,12 +253,12 @@ static int attach_device(struct wm_dp *dp, struct wm_dp_port *port, enum wm_dp_m
 	if (rc)
 		return rc;
 	if (!id) {
-		rc = attach_fresh(dp, port, mode, err);
+		rc = attach_fresh(dp, port, err);
 		port->fresh_device = !rc;
 		return rc;
 	}
-	port->called = id != dp->prog_id && calls(id, dp->prog_id);
-	if (id != dp->prog_id && !port->called)
+	port->called = id != port->prog_id && calls(id, dp->prog_id);
+	if (id != port->prog_id && !port->called)
 		return wm_err__set(err, -EBUSY, "%s has XDP program %u, not the one that serves %s "
 				   "(%u): take it off first", port->name, id, dp->ports[0].name,
 				   dp->prog_id);
@@ -209,37 +266,42 @@ static int attach_device(struct wm_dp *dp, struct wm_dp_port *port, enum wm_dp_m
 	return 0;
 }
 
-static int attach_port(struct wm_dp *dp, struct wm_dp_port *port, enum wm_dp_mode mode,
-		       const struct wm_queueset *want, struct wm_err *err)
+static int attach_port(struct wm_dp *dp, struct wm_dp_port *port, const struct wm_queueset *want,
+		       struct wm_err *err)
 {
+	int rc;
+
 	port->ifindex = if_nametoindex(port->name);
 	port->called = port->fresh_device = false;
 	port->fresh_queues = (struct wm_queueset){};
+	rc = find_program(dp, port, err);
+	if (rc)
+		return rc;
 	if (!wm_queueset__count(want))
-		return attach_device(dp, port, mode, err);
-	if (mode == WM_DP_GENERIC)
+		return attach_device(dp, port, err);
+	if (dp->mode == WM_DP_GENERIC)
 		return wm_err__set(err, -EINVAL, "interface %s: queues: a queue's own program runs "
 				   "in the driver, not in generic mode", port->name);
-	return wm_dp_place_queues(dp, port, want, &port->fresh_queues, err);
+	return wm_dp_place_queues(port, want, &port->fresh_queues, err);
 }
 
-static int detach_device(const struct wm_dp *dp, const struct wm_dp_port *port)
+static int detach_device(const struct wm_dp_port *port)
 {
-	LIBBPF_OPTS(bpf_xdp_attach_opts, opts, .old_prog_fd = dp->prog_fd);
+	LIBBPF_OPTS(bpf_xdp_attach_opts, opts, .old_prog_fd = port->prog_fd);
 	int rc = bpf_xdp_detach(port->ifindex, XDP_FLAGS_REPLACE, &opts);
 
 	return rc == -ENODEV ? 0 : rc;
 }
 
 /* The same if it is there. */
-static int leave_device(const struct wm_dp *dp, const struct wm_dp_port *port)
+static int leave_device(const struct wm_dp_port *port)
 {
 	bool generic;
 	uint32_t id;
 
-	if (attached_id(port->name, &id, &generic, NULL) || id != dp->prog_id)
+	if (attached_id(port->name, &id, &generic, NULL) || id != port->prog_id)
 		return 0;
-	return detach_device(dp, port);
+	return detach_device(port);
 }
 
 static void tell_detach(const struct wm_dp_port *port, int rc)
@@ -249,18 +311,18 @@ static void tell_detach(const struct wm_dp_port *port, int rc)
 }
 
 /* What attach_port() did last. */
-static void undo_port(const struct wm_dp *dp, const struct wm_dp_port *port)
+static void undo_port(const struct wm_dp_port *port)
 {
 	struct wm_queueset keep = {};
 
 	if (port->fresh_device)
-		tell_detach(port, detach_device(dp, port));
+		tell_detach(port, detach_device(port));
 	if (!wm_queueset__count(&port->fresh_queues))
 		return;
 	for (uint32_t id = 0; id < WM_QUEUES_MAX; id++)
 		if (!wm_queueset__has(&port->fresh_queues, id))
 			wm_queueset__add(&keep, id);
-	wm_dp_leave_queues(dp, port, &keep);
+	wm_dp_leave_queues(port, &keep);
 }
 
 static const struct wm_queueset *wanted(const struct wm_queueset *queues, size_t i)
@@ -270,17 +332,16 @@ static const struct wm_queueset *wanted(const struct wm_queueset *queues, size_t
 	return queues ? &queues[i] : &all;
 }
 
-static int attach_all(struct wm_dp *dp, const struct wm_queueset *queues, enum wm_dp_mode mode,
-		      struct wm_err *err)
+static int attach_all(struct wm_dp *dp, const struct wm_queueset *queues, struct wm_err *err)
 {
 	size_t i;
 	int rc = 0;
 
 	for (i = 0; i < dp->n_ports && !rc; i++)
-		rc = attach_port(dp, &dp->ports[i], mode, wanted(queues, i), err);
+		rc = attach_port(dp, &dp->ports[i], wanted(queues, i), err);
 	if (rc)
 		for (i--; i-- > 0;)
-			undo_port(dp, &dp->ports[i]);
+			undo_port(&dp->ports[i]);
 	else
 		for (i = 0; i < dp->n_ports; i++)
 			dp->ports[i].queues = *wanted(queues, i);
@@ -290,24 +351,20 @@ static int attach_all(struct wm_dp *dp, const struct wm_queueset *queues, enum w
 /* All interfaces, or none of those that had no program before. */
 int wm_dp_attach(struct wm_dp *dp, const struct wm_dp_options *options, struct wm_err *err)
 {
-	int rc;
-
 	dp->ports = calloc(options->n_interfaces + 1, sizeof(*dp->ports));
 	if (!dp->ports)
 		return wm_err__sys(err, -ENOMEM, "cannot attach");
 	for (size_t i = 0; i < options->n_interfaces; i++)
 		strncpy(dp->ports[i].name, options->interfaces[i], IF_NAMESIZE - 1);
-	dp->mode = options->mode;
 	dp->n_ports = options->n_interfaces;
-	rc = attach_all(dp, options->queues, options->mode, err);
-	if (rc)
-		dp->n_ports = 0;
-	return rc;
+	for (size_t i = 0; i < dp->n_ports; i++)
+		dp->ports[i].prog_fd = -1;
+	return attach_all(dp, options->queues, err);
 }
 
 int wm_dp__place(struct wm_dp *dp, const struct wm_queueset *queues, struct wm_err *err)
 {
-	return attach_all(dp, queues, dp->mode, err);
+	return attach_all(dp, queues, err);
 }
 
 void wm_dp__vacate(struct wm_dp *dp)
@@ -315,23 +372,36 @@ void wm_dp__vacate(struct wm_dp *dp)
 	for (size_t i = 0; i < dp->n_ports; i++) {
 		const struct wm_dp_port *port = &dp->ports[i];
 
-		wm_dp_leave_queues(dp, port, &port->queues);
+		wm_dp_leave_queues(port, &port->queues);
 		if (wm_queueset__count(&port->queues))
-			tell_detach(port, leave_device(dp, port));
+			tell_detach(port, leave_device(port));
 	}
+}
+
+/* A program that was bound to the old device is of no use on the new one. */
+static int attach_again(struct wm_dp *dp, struct wm_dp_port *port, struct wm_err *err)
+{
+	bool bound = port->kfunc;
+	int rc = 0;
+
+	if (port->prog_fd >= 0)
+		close(port->prog_fd);
+	port->prog_fd = -1;
+	if (bound) {
+		rc = wm_dp_load_port(dp, port, err);
+		port->prog_id = rc ? 0 : id_of(port->prog_fd);
+	}
+	rc = rc ?: attach_port(dp, port, &port->queues, err);
+	if (!rc && bound && port == dp->ports)
+		wm_dp_set_program(dp, port->prog_fd);
+	return rc;
 }
 
 int wm_dp__attach_again(struct wm_dp *dp, const char *interface, struct wm_err *err)
 {
-	if (dp->kfunc)
-		return wm_err__set(err, -EOPNOTSUPP, "%s is another device than before and needs "
-				   "a program that is bound to it: restart waymarkd", interface);
-	for (size_t i = 0; i < dp->n_ports; i++) {
-		struct wm_dp_port *port = &dp->ports[i];
-
-		if (!strcmp(port->name, interface))
-			return attach_port(dp, port, dp->mode, &port->queues, err);
-	}
+	for (size_t i = 0; i < dp->n_ports; i++)
+		if (!strcmp(dp->ports[i].name, interface))
+			return attach_again(dp, &dp->ports[i], err);
 	return wm_err__set(err, -ENOENT, "interface %s is not served", interface);
 }
 
@@ -350,9 +420,9 @@ int wm_dp__detach(struct wm_dp *dp, struct wm_err *err)
 				dp->prog_id);
 			continue;
 		}
-		wm_dp_leave_queues(dp, port, &none);
-		rc = wm_queueset__count(&port->queues) ? leave_device(dp, port)
-						       : detach_device(dp, port);
+		wm_dp_leave_queues(port, &none);
+		rc = wm_queueset__count(&port->queues) ? leave_device(port)
+						       : detach_device(port);
 		if (rc)
 			failed = wm_err__sys(err, rc, "cannot take the program off %s", port->name);
 	}

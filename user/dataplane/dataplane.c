@@ -73,6 +73,8 @@ void wm_dp__close(struct wm_dp *dp)
 	close_fd(dp->prog_fd);
 	close_fd(dp->clock_fd);
 	bpf_object__close(dp->object);
+	for (size_t i = 0; i < dp->n_ports; i++)
+		close_fd(dp->ports[i].prog_fd);
 	free(dp->ports);
 	free(dp->pin);
 	free(dp);
@@ -88,6 +90,17 @@ static int learn_id(struct wm_dp *dp, struct wm_err *err)
 	dp->prog_id = info.id;
 	dp->kfunc = !strcmp(info.name, WM_PROG_HW_NAME);
 	return 0;
+}
+
+void wm_dp_set_program(struct wm_dp *dp, int prog_fd)
+{
+	int fd = dup(prog_fd);
+
+	if (fd < 0)
+		return; /* the old one is good for questions about the maps */
+	close_fd(dp->prog_fd);
+	dp->prog_fd = fd;
+	learn_id(dp, NULL);
 }
 
 /* Everything that needs no interface. */
@@ -164,6 +177,8 @@ int wm_dp__open(struct wm_dp **out, const struct wm_dp_options *options, struct 
 	*out = NULL;
 	if (!dp)
 		return wm_err__sys(err, -ENOMEM, "cannot open the data plane");
+	dp->mode = options->mode;
+	dp->no_kfunc = options->no_kfunc;
 	rc = find_running(options, &fd, &generic, &pinned, err);
 	if (!rc) {
 		rc = wm_dp_take_over(dp, fd, err);
@@ -217,7 +232,13 @@ const char *wm_dp__mode_name(const struct wm_dp *dp)
 
 const char *wm_dp__lane_name(const struct wm_dp *dp)
 {
-	return dp->kfunc ? "kfunc" : "meta";
+	size_t bound = 0;
+
+	for (size_t i = 0; i < dp->n_ports; i++)
+		bound += dp->ports[i].kfunc;
+	if (bound && bound < dp->n_ports)
+		return "mixed";
+	return dp->kfunc || bound ? "kfunc" : "meta";
 }
 
 uint32_t wm_dp__prog_id(const struct wm_dp *dp)

@@ -76,7 +76,8 @@ int wm_dp__detach(struct wm_dp *dp, struct wm_err *err);
 bool wm_dp__has_marks(const char *interface);
 
 bool wm_dp__adopted(const struct wm_dp *dp);
-/* "meta" or "kfunc": how marks reach the program. */
+/* "meta" or "kfunc": how marks reach the program; "mixed": by both, each interface by
+ * its own. */
 const char *wm_dp__lane_name(const struct wm_dp *dp);
 const char *wm_dp__mode_name(const struct wm_dp *dp); /* "native" or "generic" */
 uint32_t wm_dp__prog_id(const struct wm_dp *dp);

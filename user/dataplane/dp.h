@@ -34,16 +34,22 @@ struct wm_dp_map {
 struct wm_dp_port {
 	char name[IF_NAMESIZE];
 	int ifindex;
-	bool called; /* by libxdp's dispatcher, which is what is attached */
+	int prog_fd;     /* that serves it; -1: not yet known */
+	uint32_t prog_id;
+	bool kfunc;      /* it is bound to this device */
+	bool called;     /* by libxdp's dispatcher, which is what is attached */
 	struct wm_queueset queues; /* where the program belongs; empty: on the device */
 	bool fresh_device;         /* attached by the last attempt: to be undone with it */
 	struct wm_queueset fresh_queues;
 };
 
 struct wm_dp {
+	/* The program of the first port. Ports that need another one, bound to
+	 * their device or to none, have it around the same maps. */
 	int prog_fd;
 	uint32_t prog_id;
 	bool adopted, generic, kfunc;
+	bool no_kfunc; /* as options say */
 	bool flip_open; /* vips were published, and no grace period since */
 	struct wm_dp_map map[DP_MAPS];
 	struct wm_params params;
@@ -64,8 +70,18 @@ struct wm_dp {
  * program around the same maps. */
 int wm_dp_load(struct wm_dp *dp, const struct wm_dp_options *options, struct wm_err *err);
 int wm_dp_take_over(struct wm_dp *dp, int prog_fd, struct wm_err *err);
+/* Another program around the same maps, for this device: bound to it if that hands
+ * marks up. */
+int wm_dp_load_port(struct wm_dp *dp, struct wm_dp_port *port, struct wm_err *err);
+bool wm_dp_wants_kfunc(const struct wm_dp *dp, const char *interface);
+/* Has the program of this descriptor our maps? */
+bool wm_dp_shares_maps(const struct wm_dp *dp, int prog_fd);
 /* Map everything into memory and check magic and version. */
 int wm_dp_map_all(struct wm_dp *dp, struct wm_err *err);
+
+/* dataplane.c: the first port has another program from now on; the descriptor stays the
+ * caller's. */
+void wm_dp_set_program(struct wm_dp *dp, int prog_fd);
 
 /* lane.c: does this device hand marks to a program that is bound to it? */
 bool wm_dp_lane_kfunc(const char *interface);
@@ -88,12 +104,10 @@ int wm_dp_attach(struct wm_dp *dp, const struct wm_dp_options *options, struct w
 /* The id of a program of ours that some queue has; 0: none. */
 uint32_t wm_dp_on_queues(const char *interface);
 /* Put the program on these queues, or on none that lacked it; `fresh`: that lacked it. */
-int wm_dp_place_queues(const struct wm_dp *dp, const struct wm_dp_port *port,
-		       const struct wm_queueset *want, struct wm_queueset *fresh,
-		       struct wm_err *err);
+int wm_dp_place_queues(const struct wm_dp_port *port, const struct wm_queueset *want,
+		       struct wm_queueset *fresh, struct wm_err *err);
 /* Take it off all but these. */
-void wm_dp_leave_queues(const struct wm_dp *dp, const struct wm_dp_port *port,
-			const struct wm_queueset *keep);
+void wm_dp_leave_queues(const struct wm_dp_port *port, const struct wm_queueset *keep);
 
 /* pin.c */
 int wm_dp_pin(struct wm_dp *dp, const char *dir, struct wm_err *err);

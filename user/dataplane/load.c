@@ -135,22 +135,25 @@ static int reuse_maps(const struct wm_dp *dp, struct bpf_object *obj)
 	return rc;
 }
 
-/* Keep descriptors of our own: the object is closed after loading. */
-static int keep(struct wm_dp *dp, struct bpf_object *obj, bool with_maps)
+static int keep_program(struct bpf_object *obj, bool kfunc, int *prog_fd)
 {
 	struct bpf_program *prog;
 	int fd;
 
-	prog = bpf_object__find_program_by_name(obj, dp->kfunc ? WM_PROG_HW_NAME : WM_PROG_NAME);
-	if (!prog)
-		return -EINVAL;
-	fd = dup(bpf_program__fd(prog));
+	prog = bpf_object__find_program_by_name(obj, kfunc ? WM_PROG_HW_NAME : WM_PROG_NAME);
+	fd = prog ? dup(bpf_program__fd(prog)) : -1;
 	if (fd < 0)
-		return -errno;
-	if (dp->prog_fd >= 0)
-		close(dp->prog_fd);
-	dp->prog_fd = fd;
-	for (int i = 0; i < DP_MAPS && with_maps; i++) {
+		return prog ? -errno : -EINVAL;
+	if (*prog_fd >= 0)
+		close(*prog_fd);
+	*prog_fd = fd;
+	return 0;
+}
+
+/* Descriptors of our own: the object is closed after loading. */
+static int keep_maps(struct wm_dp *dp, struct bpf_object *obj)
+{
+	for (int i = 0; i < DP_MAPS; i++) {
 		struct bpf_map *map = bpf_object__find_map_by_name(obj, wm_dp_map_names[i]);
 
 		dp->map[i].fd = map ? dup(bpf_map__fd(map)) : -1;
@@ -179,51 +182,65 @@ static int choose_programs(struct bpf_object *obj, const struct wm_dp_options *o
 	return 0;
 }
 
-/*
- * Bound to the one interface, where that hands marks up. Several interfaces would
- * need a program each; they share one, and marks come in front of the packets.
- */
-static int choose_lane(struct wm_dp *dp, struct bpf_object *obj,
-		       const struct wm_dp_options *options)
+bool wm_dp_wants_kfunc(const struct wm_dp *dp, const char *interface)
+{
+	return dp->mode != WM_DP_GENERIC && !dp->no_kfunc && wm_dp_lane_kfunc(interface);
+}
+
+/* Bound to this interface, where that hands marks up. */
+static int bind_to(struct bpf_object *obj, const char *interface)
 {
 	struct bpf_program *plain = bpf_object__find_program_by_name(obj, WM_PROG_NAME);
 	struct bpf_program *bound = bpf_object__find_program_by_name(obj, WM_PROG_HW_NAME);
 
-	dp->kfunc = options->n_interfaces == 1 && options->mode != WM_DP_GENERIC &&
-		    !options->no_kfunc && wm_dp_lane_kfunc(options->interfaces[0]);
-	if (!dp->kfunc || !plain || !bound)
-		return 0;
-	bpf_program__set_ifindex(bound, if_nametoindex(options->interfaces[0]));
+	if (!plain || !bound)
+		return -EINVAL;
+	bpf_program__set_ifindex(bound, if_nametoindex(interface));
 	return bpf_program__set_flags(bound, WM_XDP_DEV_BOUND_ONLY) ?:
 	       bpf_program__set_autoload(bound, true) ?:
 	       bpf_program__set_autoload(plain, false);
 }
 
-int wm_dp_load(struct wm_dp *dp, const struct wm_dp_options *options, struct wm_err *err)
+static int open_object(struct bpf_object **obj, const struct wm_dp_options *options,
+		       struct wm_err *err)
 {
 	LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = "waymark");
+	const void *data = options && options->object ? options->object : wm_object_waymark.data;
+	size_t len = options && options->object ? options->object_len : wm_object_waymark.len;
+
+	*obj = bpf_object__open_mem(data, len, &opts);
+	return *obj ? 0 : wm_err__sys(err, -errno, "cannot read the built-in BPF object");
+}
+
+static int load_object(struct bpf_object *obj, struct wm_err *err)
+{
+	int rc = bpf_object__load(obj);
+
+	return rc ? wm_err__sys(err, rc, "cannot load the BPF program (needs root; a smaller "
+				"flow-table or fewer vips if memory is short)") : 0;
+}
+
+int wm_dp_load(struct wm_dp *dp, const struct wm_dp_options *options, struct wm_err *err)
+{
+	const char *first = options->n_interfaces ? options->interfaces[0] : NULL;
 	bool fresh = dp->prog_fd < 0;
 	struct bpf_object *obj;
-	int rc;
+	int rc = open_object(&obj, options, err);
 
-	obj = options->object ? bpf_object__open_mem(options->object, options->object_len, &opts)
-			      : bpf_object__open_mem(wm_object_waymark.data, wm_object_waymark.len,
-						     &opts);
-	if (!obj)
-		return wm_err__sys(err, -errno, "cannot read the built-in BPF object");
+	if (rc)
+		return rc;
+	dp->kfunc = first && wm_dp_wants_kfunc(dp, first);
 	rc = fresh ? set_globals(obj, options) : reuse_maps(dp, obj);
-	rc = rc ?: choose_programs(obj, options) ?: choose_lane(dp, obj, options);
+	rc = rc ?: choose_programs(obj, options);
+	rc = rc ?: dp->kfunc ? bind_to(obj, first) : 0;
 	if (rc) {
 		wm_err__sys(err, rc, "cannot size the BPF maps");
 		goto out_close;
 	}
-	rc = bpf_object__load(obj);
-	if (rc) {
-		wm_err__sys(err, rc, "cannot load the BPF program (needs root; a smaller "
-			    "flow-table or fewer vips if memory is short)");
+	rc = load_object(obj, err);
+	if (rc)
 		goto out_close;
-	}
-	rc = keep(dp, obj, fresh);
+	rc = keep_program(obj, dp->kfunc, &dp->prog_fd) ?: fresh ? keep_maps(dp, obj) : 0;
 	if (rc)
 		wm_err__sys(err, rc, "the built-in BPF object lacks a map or the program");
 	if (!rc && options->object) {
@@ -231,6 +248,25 @@ int wm_dp_load(struct wm_dp *dp, const struct wm_dp_options *options, struct wm_
 		return 0;
 	}
 out_close:
+	bpf_object__close(obj);
+	return rc;
+}
+
+int wm_dp_load_port(struct wm_dp *dp, struct wm_dp_port *port, struct wm_err *err)
+{
+	struct bpf_object *obj;
+	int rc = open_object(&obj, NULL, err);
+
+	if (rc)
+		return rc;
+	port->kfunc = wm_dp_wants_kfunc(dp, port->name);
+	rc = reuse_maps(dp, obj);
+	rc = rc ?: port->kfunc ? bind_to(obj, port->name) : 0;
+	if (rc)
+		wm_err__sys(err, rc, "%s: cannot use the maps that there are", port->name);
+	rc = rc ?: load_object(obj, err);
+	if (!rc && keep_program(obj, port->kfunc, &port->prog_fd))
+		rc = wm_err__set(err, -EINVAL, "the built-in BPF object lacks the program");
 	bpf_object__close(obj);
 	return rc;
 }
@@ -274,26 +310,52 @@ static void take_map(struct wm_dp *dp, uint32_t id)
 		close(fd);
 }
 
+enum { MAP_IDS = 4 * DP_MAPS };
+
+/* How many maps a program has, their ids, and its own. -errno. */
+static int map_ids(int prog_fd, uint32_t ids[MAP_IDS], uint32_t *prog_id)
+{
+	struct bpf_prog_info info = { .nr_map_ids = MAP_IDS, .map_ids = (uintptr_t)ids };
+	uint32_t len = sizeof(info);
+
+	if (bpf_obj_get_info_by_fd(prog_fd, &info, &len))
+		return -errno;
+	*prog_id = info.id;
+	return info.nr_map_ids < MAP_IDS ? info.nr_map_ids : MAP_IDS;
+}
+
 int wm_dp_take_over(struct wm_dp *dp, int prog_fd, struct wm_err *err)
 {
-	uint32_t ids[4 * DP_MAPS], len = sizeof(struct bpf_prog_info);
-	struct bpf_prog_info info = {
-		.nr_map_ids = sizeof(ids) / sizeof(*ids),
-		.map_ids = (uintptr_t)ids,
-	};
+	uint32_t ids[MAP_IDS], id;
+	int n;
 
 	dp->prog_fd = prog_fd;
 	dp->adopted = true;
-	if (bpf_obj_get_info_by_fd(prog_fd, &info, &len))
-		return wm_err__sys(err, -errno, "cannot inspect the running program");
-	for (uint32_t i = 0; i < info.nr_map_ids && i < sizeof(ids) / sizeof(*ids); i++)
+	n = map_ids(prog_fd, ids, &id);
+	if (n < 0)
+		return wm_err__sys(err, n, "cannot inspect the running program");
+	for (int i = 0; i < n; i++)
 		take_map(dp, ids[i]);
 	for (int i = 0; i < DP_MAPS; i++)
 		if (dp->map[i].fd < 0)
 			return wm_err__set(err, -EBUSY, "program %u is called %s but has no map "
-					   "%s: take it off first", info.id, WM_PROG_NAME,
+					   "%s: take it off first", id, WM_PROG_NAME,
 					   wm_dp_map_names[i]);
 	return 0;
+}
+
+bool wm_dp_shares_maps(const struct wm_dp *dp, int prog_fd)
+{
+	uint32_t ids[MAP_IDS], prog_id, len = sizeof(struct bpf_map_info);
+	struct bpf_map_info ours = {};
+	int n = map_ids(prog_fd, ids, &prog_id);
+
+	if (bpf_obj_get_info_by_fd(dp->map[DP_FLOWS].fd, &ours, &len))
+		return false;
+	for (int i = 0; i < n; i++)
+		if (ids[i] == ours.id)
+			return true;
+	return false;
 }
 
 static int map_one(struct wm_dp_map *map, bool writable)

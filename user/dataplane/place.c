@@ -153,9 +153,8 @@ static void take_off(const struct wm_dp_port *port, const struct wm_queueset *qu
 		wm_warn("%s", err.text);
 }
 
-int wm_dp_place_queues(const struct wm_dp *dp, const struct wm_dp_port *port,
-		       const struct wm_queueset *want, struct wm_queueset *fresh,
-		       struct wm_err *err)
+int wm_dp_place_queues(const struct wm_dp_port *port, const struct wm_queueset *want,
+		       struct wm_queueset *fresh, struct wm_err *err)
 {
 	struct wm_queueset lacking = {};
 	struct occupants o;
@@ -166,19 +165,18 @@ int wm_dp_place_queues(const struct wm_dp *dp, const struct wm_dp_port *port,
 	if (rc)
 		return rc;
 	wm_queueset__each(id, want) {
-		if (o.program[id] && o.program[id] != dp->prog_id)
+		if (o.program[id] && o.program[id] != port->prog_id)
 			return refuse_occupied(port->name, id, o.program[id], err);
 		if (!o.program[id])
 			wm_queueset__add(&lacking, id);
 	}
-	rc = set_queues(port->name, &lacking, dp->prog_fd, fresh, err);
+	rc = set_queues(port->name, &lacking, port->prog_fd, fresh, err);
 	if (rc)
 		take_off(port, fresh);
 	return rc;
 }
 
-void wm_dp_leave_queues(const struct wm_dp *dp, const struct wm_dp_port *port,
-			const struct wm_queueset *keep)
+void wm_dp_leave_queues(const struct wm_dp_port *port, const struct wm_queueset *keep)
 {
 	struct wm_queueset surplus = {};
 	struct occupants o;
@@ -191,7 +189,7 @@ void wm_dp_leave_queues(const struct wm_dp *dp, const struct wm_dp_port *port,
 	if (down)
 		o.there = port->queues;
 	wm_queueset__each(id, &o.there)
-		if ((down || o.program[id] == dp->prog_id) && !wm_queueset__has(keep, id))
+		if ((down || o.program[id] == port->prog_id) && !wm_queueset__has(keep, id))
 			wm_queueset__add(&surplus, id);
 	take_off(port, &surplus);
 }

@@ -1,0 +1,218 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0
+"""waymark on two netdevsim NICs with the kernel series; runs inside the guest.
+
+The network of waymark_guest.py, and a second NIC of the balancer, eth1, on the same
+bridge. The client sends to a VIP by the one or by the other, as its routes say.
+"""
+import json
+import sys
+import time
+import traceback
+from pathlib import Path
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "lib"))
+
+# pylint: disable=wrong-import-position
+from netns import sh, wait_for  # noqa: E402
+from servers import HttpConnection, curl, start_nginx  # noqa: E402
+from waymark import Balancer, attach_decap  # noqa: E402
+from waymark_guest import PATIENCE, SIM, NsimTopology  # noqa: E402
+
+NEXT_HOP = {"eth0": "10.200.0.1", "eth1": "10.200.0.9"}
+MAC1 = "02:00:0a:c8:00:09"
+BOTH = ("eth0", "eth1")
+
+
+class TwoNics(NsimTopology):
+    """NsimTopology whose balancer has eth1 as well."""
+
+    def add_second(self):
+        nic, port = self._new_device(3, self.lb, "eth1"), self._new_device(4, self.wire, "lb1")
+        with open(f"/run/netns/{self.lb.name}", "rb") as one, \
+                open(f"/run/netns/{self.wire.name}", "rb") as two:
+            sh(["sh", "-c", f"echo {one.fileno()}:{nic} {two.fileno()}:{port} > "
+                f"{SIM}/link_device"], pass_fds=(one.fileno(), two.fileno()))
+        self.lb.ip(f"link set eth1 address {MAC1} mtu 1600")
+        self.lb.run("ethtool -K eth1 hw-tc-offload on")
+        self.wire.sysctl("net.ipv6.conf.lb1.disable_ipv6", 1)
+        self.wire.ip("link set lb1 mtu 1600 master br0 up")
+        self.lb.ip("link set eth1 up")
+
+    def remove_second(self):
+        for number in (3, 4):
+            (SIM / "del_device").write_text(f"{number}\n", encoding="ascii")
+
+    def route(self, vip, interface):
+        """The client sends to this VIP by that NIC from now on."""
+        self.client.ip(f"route replace {vip}/32 via {NEXT_HOP[interface]}")
+
+
+def programs(net):
+    """Interface -> id of its program."""
+    links = {name: json.loads(net.lb.run(f"ip -j link show {name}").stdout)[0] for name in BOTH}
+    return {name: link.get("xdp", {}).get("prog", {}).get("id") for name, link in links.items()}
+
+
+def sources(net, interface):
+    """Client's ports for which this NIC says it has a rule."""
+    text = net.lb.run(f"tc -j filter show dev {interface} ingress").stdout
+    return {f["options"]["keys"].get("src_port") for f in json.loads(text)
+            if f.get("options", {}).get("in_hw")}
+
+
+def prove(connection, times=14):
+    return {connection.ask() for _ in range(times)}
+
+
+def wait_marked(net, connection):
+    def marked():
+        before = net.balancer.counters()["tx_marked"]
+        prove(connection)
+        return net.balancer.counters()["tx_marked"] >= before + 10
+    wait_for(marked, "packets to come marked", PATIENCE)
+
+
+# --- tests: each gets the network and leaves it as it was ---
+
+def test_each_nic_has_a_program_of_its_own(net):
+    status = net.balancer.ask("status")
+    assert (status["lane"], status["mode"]) == ("kfunc", "native"), status
+    assert status["offload"]["backend"] == "flower", status
+    ids = programs(net)
+    assert all(ids.values()) and ids["eth0"] != ids["eth1"], ids
+    shown = [json.loads(sh(["bpftool", "-j", "prog", "show", "id", str(i)]).stdout)
+             for i in ids.values()]
+    assert {p["name"] for p in shown} == {"waymark_hw"}, shown
+    assert set(shown[0]["map_ids"]) == set(shown[1]["map_ids"]), shown
+
+
+def test_flows_come_marked_by_either(net):
+    for interface in BOTH:
+        net.route(net.vips[0], interface)
+        connection = HttpConnection(net, net.vips[0])
+        first = connection.ask()
+        wait_marked(net, connection)
+        assert prove(connection) == {first}
+        # Both know it: the next packet may come by the other.
+        for name in BOTH:
+            assert connection.source[1] in sources(net, name), (interface, name)
+        assert {r["interface"] for r in net.balancer.rules()} == set(BOTH)
+        connection.close()
+        wait_for(lambda: not sources(net, "eth0") | sources(net, "eth1"),
+                 "both rules to go after FIN", PATIENCE)
+
+
+def test_flow_that_moves_stays_and_is_marked(net):
+    net.route(net.vips[0], "eth0")
+    connection = HttpConnection(net, net.vips[0])
+    first = connection.ask()
+    wait_marked(net, connection)
+    net.route(net.vips[0], "eth1")
+    before = net.balancer.counters()
+    assert prove(connection, 20) == {first}
+    after = net.balancer.counters()
+    assert after["tx_marked"] >= before["tx_marked"] + 20, after
+    connection.close()
+
+
+def test_rule_where_no_packet_comes_is_idle_and_goes(net):
+    net.route(net.vips[0], "eth1")
+    connection = HttpConnection(net, net.vips[0])
+    first = connection.ask()
+    wait_marked(net, connection)
+    port = connection.source[1]
+
+    def only_there():
+        assert prove(connection) == {first}
+        assert port in sources(net, "eth1")
+        return port not in sources(net, "eth0")
+    wait_for(only_there, "the rule that nobody uses to go", PATIENCE)
+    wait_marked(net, connection)
+    connection.close()
+    wait_for(lambda: port not in sources(net, "eth1"), "the other to go after FIN", PATIENCE)
+
+
+def test_killed_daemon_finds_both(net):
+    net.route(net.vips[0], "eth0")
+    net.route(net.vips[1], "eth1")
+    connections = [HttpConnection(net, vip) for vip in net.vips[:2]]
+    reals = [c.ask() for c in connections]
+    for c in connections:
+        wait_marked(net, c)
+    ids = programs(net)
+    net.balancer.kill()
+    assert [prove(c) for c in connections] == [{r} for r in reals]
+    net.balancer.start()
+    assert programs(net) == ids
+    assert net.balancer.ask("status")["lane"] == "kfunc"
+    before = net.balancer.counters()["tx_marked"]
+    assert [prove(c, 20) for c in connections] == [{r} for r in reals]
+    assert net.balancer.counters()["tx_marked"] >= before + 40
+    for c in connections:
+        c.close()
+
+
+def test_nic_that_returns_is_served_again(net):
+    before = programs(net)
+    net.route(net.vips[0], "eth0")
+    connection = HttpConnection(net, net.vips[0])
+    first = connection.ask()
+    net.remove_second()
+    wait_for(lambda: "eth1 is gone" in net.balancer.daemon.output(), "it to be missed", PATIENCE)
+    assert prove(connection) == {first}
+    net.add_second()
+    wait_for(lambda: "eth1 is back, and served again" in net.balancer.daemon.output(),
+             "it to be served again", PATIENCE)
+    after = programs(net)
+    assert after["eth0"] == before["eth0"] and after["eth1"] not in (None, before["eth1"]), after
+    net.route(net.vips[0], "eth1")
+    assert prove(connection) == {first}
+    other = HttpConnection(net, net.vips[0])
+    other.ask()
+    wait_marked(net, other)
+    for c in (connection, other):
+        c.close()
+
+
+def test_detach_leaves_nothing_on_either(net):
+    net.balancer.stop()
+    net.balancer.start("--detach")
+    for vip, interface in zip(net.vips, BOTH):
+        net.route(vip, interface)
+        assert curl(net, vip)
+    net.balancer.stop()
+    assert programs(net) == {"eth0": None, "eth1": None}
+    assert not sources(net, "eth0") | sources(net, "eth1")
+
+
+def main():
+    tests = [(name, function) for name, function in globals().items() if name.startswith("test_")]
+    failed = 0
+    print(f"1..{len(tests)}", flush=True)
+    with TwoNics() as net:
+        net.add_second()
+        net.client.ip(f"neigh replace {NEXT_HOP['eth1']} lladdr {MAC1} dev eth0 nud permanent")
+        attach_decap(net)
+        start_nginx(net)
+        net.balancer = Balancer(net, offload="flower", interface=list(BOTH))
+        net.balancer.config["offload"]["idle"] = "4s"
+        net.balancer.write()
+        net.balancer.start()
+        for number, (name, function) in enumerate(tests, 1):
+            start = time.monotonic()
+            try:
+                function(net)
+                print(f"ok {number} {name[5:]}", flush=True)
+            except Exception:  # pylint: disable=broad-except
+                failed += 1
+                print("# " + traceback.format_exc().replace("\n", "\n# "))
+                print("# " + net.balancer.daemon.output()[-2000:].replace("\n", "\n# "))
+                print(f"not ok {number} {name[5:]}", flush=True)
+            print(f"# {time.monotonic() - start:.1f} s", flush=True)
+    return failed > 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
