@@ -26,7 +26,9 @@
  *             mode ("native"|"generic"), lane ("meta"|"kfunc"|"mixed"),
  *             adopted (bool), prog_id, abi, vips, reals, dests, dests_max, retiring, flows_max,
  *             packets, bytes, marked,
- *             offload {backend, rules, rules_max, mark_bits, backing_off},
+ *             offload {backend, rules, rules_max, table, table_used (rules that
+ *             the NICs have room for and hold; null: they do not say), mark_bits,
+ *             backing_off},
  *             reloads, reload_state ("idle"|"reading" the file|"finding" next hops|
  *             "changing" the data plane), last_reload {ok, text, age_s} (absent before
  *             the first)

@@ -47,7 +47,8 @@ STATUS = {
     "adopted": True, "prog_id": 77, "abi": 1,
     "vips": 4, "reals": 5, "dests": 8, "dests_max": 4095, "retiring": 0, "flows_max": 1048576,
     "packets": 4000, "bytes": 2048, "marked": 3500,
-    "offload": {"backend": "sim", "rules": 53, "rules_max": 60000, "mark_bits": 16,
+    "offload": {"backend": "sim", "rules": 53, "rules_max": 60000, "table": None,
+                "table_used": None, "mark_bits": 16,
                 "backing_off": False},
     "reloads": 2, "reload_state": "idle", "last_reload": {"ok": True, "text": "1 vip added", "age_s": 185.0},
 }

@@ -80,6 +80,7 @@ def test_each_nic_has_a_program_of_its_own(net):
     status = net.balancer.ask("status")
     assert (status["lane"], status["mode"]) == ("kfunc", "native"), status
     assert status["offload"]["backend"] == "flower", status
+    assert status["offload"]["table"] is None, status
     ids = programs(net)
     assert all(ids.values()) and ids["eth0"] != ids["eth1"], ids
     shown = [json.loads(sh(["bpftool", "-j", "prog", "show", "id", str(i)]).stdout)
@@ -185,6 +186,36 @@ def test_detach_leaves_nothing_on_either(net):
     net.balancer.stop()
     assert programs(net) == {"eth0": None, "eth1": None}
     assert not sources(net, "eth0") | sources(net, "eth1")
+
+
+def test_size_of_the_table_is_told(net):
+    """By devlink, where the device is in our namespace: eth0 and eth1 are not."""
+    (SIM / "new_device").write_text("5 1 2\n", encoding="ascii")
+    net.defer((SIM / "del_device").write_text, "5\n")
+
+    def names():
+        return {link["ifname"] for link in json.loads(net.lb.run("ip -j link show").stdout)}
+    before = names()
+    sh(["devlink", "dev", "reload", "netdevsim/netdevsim5", "netns", net.lb.name])
+    wait_for(lambda: names() - before, "the device in our namespace", PATIENCE)
+    net.lb.ip(f"link set {(names() - before).pop()} name nic2")
+    net.lb.run("ethtool -K nic2 hw-tc-offload on")
+    net.lb.ip("link set nic2 up")
+    net.lb.run("tc qdisc add dev nic2 clsact")
+    net.lb.run("tc filter add dev nic2 ingress protocol ip pref 1 flower skip_sw ip_proto udp "
+               "src_ip 10.0.0.1 src_port 1 dst_ip 10.0.0.2 dst_port 2 action drop")
+    shown = json.loads(net.lb.run("devlink -j resource show netdevsim/netdevsim5").stdout)
+    table = next(r for r in shown["resources"]["netdevsim/netdevsim5"]
+                 if r["name"] == "flow-table")
+
+    net.balancer.config["interface"] = "nic2"
+    net.balancer.write()
+    net.balancer.start("--detach")
+    offload = net.balancer.ask("status")["offload"]
+    assert offload["table"] == int(table["size"]) > 0, (offload, table)
+    assert offload["table_used"] == int(table["occ"]) == 1, (offload, table)
+    assert "entries in use" in net.balancer.cli("status").stdout
+    net.balancer.stop()
 
 
 def main():

@@ -40,6 +40,10 @@ static const struct column status_keys[] = {
 	{ "offload.backend", "backend", FORMAT_TEXT, "what installs rules" },
 	{ "offload.rules", "rules", FORMAT_COUNT, "rules in the NIC" },
 	{ "offload.rules_max", "rules max", FORMAT_COUNT, "rules allowed there" },
+	{ "offload.table", "table", FORMAT_COUNT,
+	  "rules that the NIC has room for; null where its driver does not say" },
+	{ "offload.table_used", "table used", FORMAT_COUNT,
+	  "rules that it holds, whoever installed them; null likewise" },
 	{ "offload.mark_bits", "mark bits", FORMAT_TEXT, "width of a mark" },
 	{ "offload.backing_off", "backing off", FORMAT_TEXT,
 	  "the NIC refused rules; the next attempt waits" },
@@ -70,6 +74,7 @@ static const struct view_line status_lines[] = {
 	{ "offload.backing_off", "offload",
 	  "{offload.backend}, {offload.rules} of {offload.rules_max} rules, "
 	  "{offload.mark_bits}-bit marks; the NIC refuses rules, backing off" },
+	{ "offload.table", "NIC's table", "{offload.table_used} of {offload.table} entries in use" },
 	{ NULL, "reloads", "{reloads}" },
 	{ "last_reload.ok", "last reload", "{last_reload.age_s} ago: {last_reload.text}" },
 	{ "last_reload !last_reload.ok", "last reload",

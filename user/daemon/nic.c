@@ -370,6 +370,20 @@ bool wm_nic__find(const struct wm_nic *nic, const struct wm_flow *flow, struct w
 	return found;
 }
 
+bool wm_nic__room(const struct wm_nic *nic, struct wm_offload_room *sum)
+{
+	struct wm_offload_room one;
+
+	*sum = (struct wm_offload_room){};
+	for (size_t i = 0; i < nic->n; i++) {
+		if (!nic->ops->room || nic->ops->room(nic->card[i].off, &one))
+			return false;
+		sum->size += one.size;
+		sum->used += one.used;
+	}
+	return nic->n;
+}
+
 const char *wm_nic__interface(const struct wm_nic *nic, size_t i)
 {
 	bool is_all = is_one_for_all(nic->ops->name) && !nic->ops->locate;

@@ -67,6 +67,8 @@ void wm_nic__retire_mark(struct wm_nic *nic, uint32_t mark, uint64_t now);
 bool wm_nic__mark_in_use(const struct wm_nic *nic, uint32_t mark);
 void wm_nic__stats(const struct wm_nic *nic, struct wm_rules_stats *out);
 bool wm_nic__find(const struct wm_nic *nic, const struct wm_flow *flow, struct wm_rule_view *out);
+/* Of all cards together; false: one of them does not say. */
+bool wm_nic__room(const struct wm_nic *nic, struct wm_offload_room *sum);
 /* Whose card is it? NULL: it is all interfaces'. */
 const char *wm_nic__interface(const struct wm_nic *nic, size_t i);
 

@@ -101,6 +101,7 @@ static void put_sent(json_t *o, struct wm_daemon *d)
 
 static json_t *offload_status(const struct wm_nic *nic)
 {
+	struct wm_offload_room room;
 	struct wm_rules_stats stats;
 	json_t *o = json_object();
 
@@ -108,6 +109,13 @@ static json_t *offload_status(const struct wm_nic *nic)
 	wm_put__text(o, "backend", nic->ops->name);
 	wm_put__count(o, "rules", stats.state[WM_RULE_ACTIVE]);
 	wm_put__count(o, "rules_max", wm_nic__works(nic) ? stats.max_rules : 0);
+	if (wm_nic__room(nic, &room)) {
+		wm_put__count(o, "table", room.size);
+		wm_put__count(o, "table_used", room.used);
+	} else {
+		wm_put__null(o, "table");
+		wm_put__null(o, "table_used");
+	}
 	wm_put__count(o, "mark_bits", wm_nic__mark_bits(nic));
 	wm_put__bool(o, "backing_off", stats.backing_off);
 	return o;

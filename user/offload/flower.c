@@ -28,6 +28,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "devlink.h"
 #include "ethtool.h"
 #include "flower_msg.h"
 #include "handles.h"
@@ -577,6 +578,20 @@ int wm_flower__start(struct wm_offload **out, struct wm_nl *nl, const char *inte
 	return ret;
 }
 
+/* Only some drivers tell, and each by a name of its own: that of netdevsim here. */
+static int flower_room(struct wm_offload *off, struct wm_offload_room *room)
+{
+	struct wm_devlink_resource table;
+	int ret = wm_devlink__resource(off->interface, "flow-table", &table);
+
+	if (ret)
+		return ret;
+	if (!table.has_used)
+		return -EOPNOTSUPP;
+	*room = (struct wm_offload_room){ table.size, table.used };
+	return 0;
+}
+
 static int check_feature(const char *interface, struct wm_err *err)
 {
 	int ret = wm_ethtool__feature(interface, "hw-tc-offload");
@@ -611,6 +626,7 @@ const struct wm_offload_ops wm_offload_flower = {
 	.open = flower_open,
 	.close = flower_close,
 	.caps = flower_caps,
+	.room = flower_room,
 	.install = flower_install,
 	.remove = flower_remove,
 	.queues = flower_queues,

@@ -420,6 +420,16 @@ static const struct wm_offload_caps *ntuple_caps(struct wm_offload *off)
 	return &off->caps;
 }
 
+static int ntuple_room(struct wm_offload *off, struct wm_offload_room *room)
+{
+	uint32_t rules, size;
+	int ret = count_rules(off, &rules, &size);
+
+	if (!ret)
+		*room = (struct wm_offload_room){ size, rules };
+	return ret;
+}
+
 static int ntuple_locate(struct wm_offload *off, struct wm_location *table, uint32_t n)
 {
 	uint32_t room;
@@ -542,6 +552,7 @@ const struct wm_offload_ops wm_offload_ntuple = {
 	.close = ntuple_close,
 	.caps = ntuple_caps,
 	.locate = ntuple_locate,
+	.room = ntuple_room,
 	.install = ntuple_install,
 	.remove = ntuple_remove,
 	.queues = ntuple_queues,

@@ -38,6 +38,12 @@ struct wm_offload_caps {
 	uint32_t locations;
 };
 
+/* The NIC's table, as the NIC says. */
+struct wm_offload_room {
+	uint64_t size; /* rules that it has room for */
+	uint64_t used; /* rules in it, whoever's they are */
+};
+
 struct wm_offload; /* a backend's own state */
 
 /* Every hook but open and close may be NULL: not supported. Functions return 0
@@ -52,6 +58,8 @@ struct wm_offload_ops {
 	/* The data plane's table of what a rule means by its location, `n` entries. What
 	 * the NIC holds is compared with it; capabilities may be others then. */
 	int (*locate)(struct wm_offload *off, struct wm_location *table, uint32_t n);
+	/* 0, or -errno where the NIC does not say. */
+	int (*room)(struct wm_offload *off, struct wm_offload_room *room);
 	/*
 	 * Install n rules. result[i]: 0 installed; -EINPROGRESS: asked for, poll()
 	 * will tell; -ENOSPC: table full; any other: refused. A rule for a flow
