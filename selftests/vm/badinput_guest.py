@@ -44,7 +44,7 @@ def mark_beyond_the_width():
         rules_on(net)
         balancer = net.balancer().start()
         marks = {real: mark_of(balancer, "udp", real) for real in REALS}
-        reals = {sport: net.real_of(sport, 30) for sport in range(4000, 4010)}
+        reals = {sport: net.real_of(sport, 12) for sport in range(4000, 4008)}
         narrow = {sport for sport in reals if marks[reals[sport]] <= 2}
         assert narrow and narrow != set(reals), (marks, reals)
         said(balancer, "eth0 refused a rule: netdevsim: mark must be 1 to 2")
@@ -70,7 +70,7 @@ def refused_rule():
         net.up(net.ports[0])
         rules_on(net)
         add_rule(net, 1, 1)
-        balancer = net.balancer().start()
+        balancer = net.balancer(idle="20s").start()
         real = net.real_of(4000, 30)
         said(balancer, "flow table full (1 rules)")
         assert net.real_of(4000, 10) == real
@@ -247,7 +247,7 @@ def reload_of_one_of_two():
     with Pair(ports=2) as net:
         rules_on(net)
         one, two = net.ports
-        balancer = net.balancer(interface=["eth0", "eth1"]).start()
+        balancer = net.balancer(interface=["eth0", "eth1"], idle="20s").start()
         reals = {sport: net.real_of(sport, port=two) for sport in (4000, 4001, 4002)}
         net.reload(two)
         said(balancer, "interface eth1 is gone: it is served again when it comes back")
@@ -277,7 +277,7 @@ def device_vanishes():
     with Pair(ports=2) as net:
         rules_on(net)
         one, two = net.ports
-        balancer = net.balancer(interface=["eth0", "eth1"]).start()
+        balancer = net.balancer(interface=["eth0", "eth1"], idle="20s").start()
         real = net.real_of(4000, 30)
         wait_for(net.hardware, "a rule", PATIENCE)
         net.delete(one.number)

@@ -168,8 +168,9 @@ class Pair(Topology):
 
     # --- the balancer ---
 
-    def balancer(self, offload="flower", interface="eth0", **settings):
-        """waymarkd's configuration: two UDP vips and a TCP one."""
+    def balancer(self, offload="flower", interface="eth0", idle="600s", **settings):
+        """waymarkd's configuration: two UDP vips and a TCP one. Nothing goes because the
+        guest is slow. The NIC's rules are read each quarter of `idle`."""
         port = self.ports[0]
         mac = json.loads(self.wire.run(f"ip -j link show {port.far}").stdout)[0]["address"]
         vips = [{"name": name, "address": vip, "port": 80, "protocol": protocol,
@@ -179,8 +180,8 @@ class Pair(Topology):
                                                    ("other", OTHER_VIP, "udp", OTHER_REALS))]
         config = {"interface": interface, "gateway": mac, "pin": str(self.bpffs / "waymark"),
                   "control": str(self.dir / "control.sock"),
-                  "offload": {"backend": offload, "promote-after": 8, "idle": "60s"},
-                  "flow-table": {"flows": 10000}, "vips": vips}
+                  "offload": {"backend": offload, "promote-after": 8, "idle": idle},
+                  "flow-table": {"flows": 10000, "udp-idle": "600s"}, "vips": vips}
         return Balancer(self, config, **settings)
 
     # --- frames ---
