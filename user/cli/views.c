@@ -74,7 +74,8 @@ static const struct view_line status_lines[] = {
 	{ "offload.backing_off", "offload",
 	  "{offload.backend}, {offload.rules} of {offload.rules_max} rules, "
 	  "{offload.mark_bits}-bit marks; the NIC refuses rules, backing off" },
-	{ "offload.table", "NIC's table", "{offload.table_used} of {offload.table} entries in use" },
+	{ "offload.table", "NIC's table",
+	  "{offload.table_used} of {offload.table} entries in use" },
 	{ NULL, "reloads", "{reloads}" },
 	{ "last_reload.ok", "last reload", "{last_reload.age_s} ago: {last_reload.text}" },
 	{ "last_reload !last_reload.ok", "last reload",
