@@ -425,8 +425,8 @@ static const struct mistake mistakes[] = {
 	  "f:1:1: local: expected one interface, found 2: a socket belongs to a queue of one "
 	  "device" },
 	{ "interface: { name: a, queues: [0-3] }\nvips: []\nlocal: { name: a }",
-	  "f:1:1: local: its sockets take every queue, and \"queues\" leaves some to the host: leave "
-	  "one of them out" },
+	  "f:1:1: local: its sockets take every queue, and \"queues\" leaves some to the host: "
+	  "leave one of them out" },
 	{ HEAD "local: { name: 0123456789abcdef }",
 	  "f:3:16: name: expected a name of letters, digits, \"-\", \"_\" and \".\", at most 15, "
 	  "found \"0123456789abcdef\"" },

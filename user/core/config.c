@@ -322,8 +322,8 @@ static void check_whole(struct wm_reader *r, const yaml_node_t *root)
 	}
 	if (config->local.name && config->n_interfaces &&
 	    wm_queueset__count(&config->queues[0]))
-		wm_read__error(r, root, "local: its sockets take every queue, and \"queues\" leaves "
-			       "some to the host: leave one of them out");
+		wm_read__error(r, root, "local: its sockets take every queue, and \"queues\" "
+			       "leaves some to the host: leave one of them out");
 	if (config->local.name && config->n_interfaces > 1)
 		wm_read__error(r, root, "local: expected one interface, found %zu: a socket "
 			       "belongs to a queue of one device", config->n_interfaces);

@@ -154,8 +154,8 @@ void wm_model__dest_entry(const struct wm_model *model, const struct wm_model_de
 int wm_model__ring(const struct wm_model *model, const struct wm_model_vip *vip, uint16_t *slot);
 
 /* Where the ring sends a packet. slot < WM_RING_SLOTS; real.family 0: nobody.
- * The outer source is given as the real's family says, none to a local consumer. 0; -ENOMEM; -EINVAL for
- * a flow that is neither IPv4 nor IPv6. */
+ * The outer source is given as the real's family says, none to a local consumer.
+ * 0; -ENOMEM; -EINVAL for a flow that is neither IPv4 nor IPv6. */
 struct wm_where {
 	const struct wm_model_vip *vip; /* NULL: not ours */
 	uint32_t slot;
