@@ -5,6 +5,7 @@
 The network of waymark_guest.py, and a second NIC of the balancer, eth1, on the same
 bridge. The client sends to a VIP by the one or by the other, as its routes say.
 """
+import contextlib
 import json
 import sys
 import time
@@ -23,6 +24,7 @@ from waymark_guest import PATIENCE, SIM, NsimTopology  # noqa: E402
 NEXT_HOP = {"eth0": "10.200.0.1", "eth1": "10.200.0.9"}
 MAC1 = "02:00:0a:c8:00:09"
 BOTH = ("eth0", "eth1")
+LONG = "10m"  # rules are idle when a test wants it: the guest is slow
 
 
 class TwoNics(NsimTopology):
@@ -118,6 +120,21 @@ def test_flow_that_moves_stays_and_is_marked(net):
     connection.close()
 
 
+def set_idle(net, idle):
+    net.balancer.config["offload"]["idle"] = idle
+    net.balancer.write()
+    net.balancer.reload()
+
+
+@contextlib.contextmanager
+def idle_after(net, idle):
+    set_idle(net, idle)
+    try:
+        yield
+    finally:
+        set_idle(net, LONG)
+
+
 def test_rule_where_no_packet_comes_is_idle_and_goes(net):
     net.route(net.vips[0], "eth1")
     connection = HttpConnection(net, net.vips[0])
@@ -129,7 +146,8 @@ def test_rule_where_no_packet_comes_is_idle_and_goes(net):
         assert prove(connection) == {first}
         assert port in sources(net, "eth1")
         return port not in sources(net, "eth0")
-    wait_for(only_there, "the rule that nobody uses to go", PATIENCE)
+    with idle_after(net, "20s"):
+        wait_for(only_there, "the rule that nobody uses to go", PATIENCE)
     wait_marked(net, connection)
     connection.close()
     wait_for(lambda: port not in sources(net, "eth1"), "the other to go after FIN", PATIENCE)
@@ -228,7 +246,7 @@ def main():
         attach_decap(net)
         start_nginx(net)
         net.balancer = Balancer(net, offload="flower", interface=list(BOTH))
-        net.balancer.config["offload"]["idle"] = "4s"
+        net.balancer.config["offload"]["idle"] = LONG
         net.balancer.write()
         net.balancer.start()
         for number, (name, function) in enumerate(tests, 1):
