@@ -245,7 +245,8 @@ def devlink_reload():
 def reload_of_one_of_two():
     """The other is served on, and this one again when it is back."""
     with Pair(ports=2) as net:
-        rules_on(net)
+        for port in net.ports:  # each of them is to have rules
+            rules_on(net, port)
         one, two = net.ports
         balancer = net.balancer(interface=["eth0", "eth1"], idle="20s").start()
         reals = {sport: net.real_of(sport, port=two) for sport in (4000, 4001, 4002)}
@@ -257,7 +258,7 @@ def reload_of_one_of_two():
         assert {sport: net.real_of(sport, port=one) for sport in reals} == reals
         wait_for(lambda: net.exchange(4000, port=two, timeout=1), "eth1 to carry frames", PATIENCE)
         assert {sport: net.real_of(sport, port=two) for sport in reals} == reals
-        # And the one with the rules.
+        # And the first.
         net.reload(one)
         said(balancer, "interface eth0 is back, and served again")
         net.link(one)
@@ -275,7 +276,8 @@ def reload_of_one_of_two():
 def device_vanishes():
     """One of two, then the last: said each time, without a crash."""
     with Pair(ports=2) as net:
-        rules_on(net)
+        for port in net.ports:  # each of them is to have rules
+            rules_on(net, port)
         one, two = net.ports
         balancer = net.balancer(interface=["eth0", "eth1"], idle="20s").start()
         real = net.real_of(4000, 30)
