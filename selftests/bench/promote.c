@@ -157,7 +157,7 @@ void bench_events_open(struct wm_dp *dp, void *arg)
 }
 
 /* The daemon's state as it is after adopting what runs, without a loop. */
-static void open_daemon(struct wm_daemon *d, struct wm_dp *dp, const struct nic *nic)
+static void open_daemon(struct wm_daemon *d, struct wm_dp *dp, struct wm_nic_card *card)
 {
 	const struct wm_rules_options options = { .max_rules = EVENTS, .idle_ns = 15000000000ull,
 						  .installs_per_second = 10000000 };
@@ -166,10 +166,12 @@ static void open_daemon(struct wm_daemon *d, struct wm_dp *dp, const struct nic 
 
 	d->dp = dp;
 	d->nic.ops = &wm_offload_sim;
-	d->nic.off = nic->off;
+	d->nic.card = card;
+	d->nic.n = 1;
 	d->nic.mark_bits = 32;
-	d->nic.rules = wm_rules__new(d->nic.ops, nic->off, &options, &hooks);
-	if (!d->nic.rules || sd_event_new(&d->event) < 0)
+	card->daemon = d;
+	card->rules = wm_rules__new(d->nic.ops, card->off, &options, &hooks);
+	if (!card->rules || sd_event_new(&d->event) < 0)
 		die("a daemon", ENOMEM);
 	if (wm_hops__new(&d->hops, d->event, NULL, 0, NULL, NULL, &err) ||
 	    wm_adopt__model(d, &err)) {
@@ -180,7 +182,7 @@ static void open_daemon(struct wm_daemon *d, struct wm_dp *dp, const struct nic 
 
 static void close_daemon(struct wm_daemon *d)
 {
-	wm_rules__free(d->nic.rules);
+	wm_rules__free(d->nic.card->rules);
 	wm_hops__free(d->hops);
 	wm_model__free(d->model);
 	sd_event_unref(d->event);
@@ -193,11 +195,11 @@ static void promote_all(struct wm_daemon *d, const struct events *e)
 	for (size_t i = 0; i < e->n; i++) {
 		wm_events__take(d, &e->event[i]);
 		if (i % EVENTS_A_TICK == EVENTS_A_TICK - 1)
-			wm_rules__tick(d->nic.rules, wm_now_ns());
+			wm_rules__tick(d->nic.card->rules, wm_now_ns());
 	}
 	for (int turns = 0; turns < 1000; turns++) {
-		wm_rules__tick(d->nic.rules, wm_now_ns());
-		wm_rules__stats(d->nic.rules, &stats);
+		wm_rules__tick(d->nic.card->rules, wm_now_ns());
+		wm_rules__stats(d->nic.card->rules, &stats);
 		if (stats.state[WM_RULE_ACTIVE] + stats.held == e->n)
 			break;
 	}
@@ -216,6 +218,7 @@ void bench_events_end(struct wm_dp *dp, void *arg)
 {
 	struct events *e = arg;
 	struct wm_daemon d = {};
+	struct wm_nic_card card = {};
 	struct nic nic;
 	uint64_t start;
 	size_t before;
@@ -223,7 +226,8 @@ void bench_events_end(struct wm_dp *dp, void *arg)
 	if (!e->n)
 		return;
 	open_nic(&nic, EVENTS);
-	open_daemon(&d, dp, &nic);
+	card.off = nic.off;
+	open_daemon(&d, dp, &card);
 	before = in_use();
 	start = now_ns();
 	promote_all(&d, e);

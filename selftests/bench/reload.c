@@ -38,6 +38,7 @@ struct times {
 
 struct bench {
 	struct wm_daemon d;
+	struct wm_nic_card card;
 	struct wm_timer heartbeat;
 	uint64_t due, held; /* ns: when the heart should beat; how late it was at most */
 	const char *error;
@@ -103,9 +104,12 @@ static void open_bench(struct bench *b)
 	if (wm_dp__open(&d->dp, &options, &err))
 		fail(&err);
 	d->nic.ops = wm_offload__find("none");
-	d->nic.rules = wm_rules__new(d->nic.ops, NULL, &rules, &hooks);
+	d->nic.card = &b->card;
+	d->nic.n = 1;
+	b->card.daemon = d;
+	b->card.rules = wm_rules__new(d->nic.ops, NULL, &rules, &hooks);
 	d->model = wm_model__new(&limits);
-	if (!d->nic.rules || !d->model || sd_event_new(&d->event) < 0 || wm_apply__init(d) ||
+	if (!b->card.rules || !d->model || sd_event_new(&d->event) < 0 || wm_apply__init(d) ||
 	    wm_timer__init(&b->heartbeat, d->event, beat, b) < 0)
 		die("a daemon", ENOMEM);
 }
@@ -114,7 +118,7 @@ static void close_bench(struct bench *b)
 {
 	wm_timer__free(&b->heartbeat);
 	wm_apply__free(&b->d.apply);
-	wm_rules__free(b->d.nic.rules);
+	wm_rules__free(b->card.rules);
 	wm_model__free(b->d.model);
 	wm_dp__close(b->d.dp);
 	sd_event_unref(b->d.event);

@@ -19,8 +19,8 @@ static uint32_t slot_of(const struct wm_config *config, const struct wm_flow *fl
 	return wm_slot_v6(flow->src, ports, config->ring_seed_v4, config->ring_seed_v6);
 }
 
-/* None for a local consumer. The client's IPv4 address, or the last word of its IPv6 address, goes into
- * the outer source. */
+/* None for a local consumer. The client's IPv4 address, or the last word of its IPv6
+ * address, goes into the outer source. */
 static struct wm_addr outer_source(const struct wm_config *config, const struct wm_flow *flow,
 				   uint8_t family)
 {
