@@ -9,6 +9,12 @@
 top=$(cd "$(dirname "$0")/../.." && pwd)
 vm=$top/scripts/vm
 
+# It takes more than ten minutes in an emulated guest, and nobody has seen its end yet.
+[ -n "${WM_AFXDP_GUEST:-}" ] || {
+	echo '1..0 # SKIP takes long and has not been run to its end: WM_AFXDP_GUEST=1 runs it'
+	exit 4
+}
+
 why=$("$vm" --build-only 2>&1) || {
 	echo "1..0 # SKIP $(tail -n 1 <<< "$why")"
 	exit 4
