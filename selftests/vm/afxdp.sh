@@ -9,9 +9,10 @@
 top=$(cd "$(dirname "$0")/../.." && pwd)
 vm=$top/scripts/vm
 
-# It takes more than ten minutes in an emulated guest, and nobody has seen its end yet.
+# It takes more than ten minutes in an emulated guest, and its test of a burst by one
+# socket fails there: a packet that does not come back, not understood yet.
 [ -n "${WM_AFXDP_GUEST:-}" ] || {
-	echo '1..0 # SKIP takes long and has not been run to its end: WM_AFXDP_GUEST=1 runs it'
+	echo '1..0 # SKIP takes long, and a burst by one socket times out there: WM_AFXDP_GUEST=1 runs it'
 	exit 4
 }
 
