@@ -8,38 +8,13 @@
 #include "stats.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "interrupt.h"
 #include "views.h"
-
-static volatile sig_atomic_t interrupted;
-
-static void on_interrupt(int signal)
-{
-	(void)signal;
-	interrupted = 1;
-}
-
-/* Without SA_RESTART: the signal ends the sleep. */
-static void catch_interrupt(void)
-{
-	struct sigaction action = { .sa_handler = on_interrupt };
-
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
-}
-
-static double now_s(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec + now.tv_nsec / 1e9;
-}
 
 /* Ends early when interrupted. */
 static void sleep_until(double when)
@@ -47,7 +22,7 @@ static void sleep_until(double when)
 	struct timespec until = { .tv_sec = when };
 
 	until.tv_nsec = (when - until.tv_sec) * 1e9;
-	while (!interrupted &&
+	while (!interrupt__came() &&
 	       clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == EINTR)
 		;
 }
@@ -159,9 +134,9 @@ static int watch(const struct invocation *in, struct source *source, const json_
 	int ret = 0;
 
 	lines.out.raw |= in->out.json;
-	catch_interrupt();
-	for (unsigned int n = 0; !ret && !interrupted && (!tables || n < tables); n++) {
-		double start = now_s();
+	interrupt__catch();
+	for (unsigned int n = 0; !ret && !interrupt__came() && (!tables || n < tables); n++) {
+		double start = interrupt__now_s();
 		struct sample sample = { .before = before, .seconds = start - then,
 					 .all = invocation__option(in, "all") };
 
@@ -172,7 +147,7 @@ static int watch(const struct invocation *in, struct source *source, const json_
 		separate(in, n);
 		ret = show(&lines, &sample, err);
 		if (fflush(in->out.file))
-			interrupted = 1; /* nobody reads; main says why */
+			interrupt__pretend(); /* nobody reads; main says why */
 		json_decref(before);
 		before = data;
 		then = start;

@@ -9,15 +9,14 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <net/if.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <waymark/ctl.h>
 
 #include "addr.h"
 #include "afxdp.h"
 #include "frame.h"
+#include "interrupt.h"
 #include "views.h"
 #include "xskprog.h"
 
@@ -34,30 +33,6 @@ struct session {
 	int (*take)(struct session *session, struct wm_err *err);
 	struct output out;
 };
-
-static volatile sig_atomic_t interrupted;
-
-static void on_interrupt(int number)
-{
-	(void)number;
-	interrupted = 1;
-}
-
-static void catch_interrupt(void)
-{
-	struct sigaction action = { .sa_handler = on_interrupt };
-
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
-}
-
-static double now_s(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec + ts.tv_nsec / 1e9;
-}
 
 /* --- opening --- */
 
@@ -135,9 +110,9 @@ static void close_session(struct session *s)
 
 static bool enough(const struct session *s)
 {
-	if (interrupted || (s->packets_max && s->packets >= s->packets_max))
+	if (interrupt__came() || (s->packets_max && s->packets >= s->packets_max))
 		return true;
-	return s->seconds_max > 0 && now_s() - s->start_s >= s->seconds_max;
+	return s->seconds_max > 0 && interrupt__now_s() - s->start_s >= s->seconds_max;
 }
 
 static int serve(struct session *s, uint32_t index, bool to_the_end, struct wm_err *err)
@@ -157,7 +132,7 @@ static int loop(struct session *s, struct wm_err *err)
 {
 	int ret = 0;
 
-	s->start_s = now_s();
+	s->start_s = interrupt__now_s();
 	while (!ret && !enough(s)) {
 		int ready = wm_xsk__wait(s->xsk, WAIT_MS);
 
@@ -236,7 +211,7 @@ static int show_packets(struct session *s, struct wm_err *err)
 	json_decref(rows);
 	s->out.no_headings = true;
 	if (fflush(s->out.file))
-		interrupted = 1; /* nobody reads; main says why */
+		interrupt__pretend(); /* nobody reads; main says why */
 	return ret;
 }
 
@@ -289,7 +264,8 @@ static json_t *report(const struct session *s)
 				    json_integer(counts.counter[i]));
 	return json_pack("{s:s, s:s, s:b, s:f, s:o, s:o}", "device", s->in->argument[0],
 			 "mode", wm_xskprog__mode(s->prog), "one_socket", wm_xsk__is_any(s->xsk),
-			 "seconds", now_s() - s->start_s, "program", program, "sockets", sockets);
+			 "seconds", interrupt__now_s() - s->start_s, "program", program, "sockets",
+			 sockets);
 }
 
 static int failed(const struct invocation *in, int error, const struct wm_err *err)
@@ -312,7 +288,7 @@ static int run(struct invocation *in, bool with_report,
 	}
 	s->in = in;
 	s->take = take;
-	catch_interrupt();
+	interrupt__catch();
 	ret = open_session(s, &filter, &err);
 	ret = ret ?: loop(s, &err);
 	ret = ret ?: drain(s, &err);

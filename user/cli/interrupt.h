@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Commands that go on until somebody ends them. */
+#ifndef INTERRUPT_H
+#define INTERRUPT_H
+
+#include <stdbool.h>
+
+/* SIGINT and SIGTERM are noted from now on. They end a sleep (no SA_RESTART). */
+void interrupt__catch(void);
+bool interrupt__came(void);
+/* As if one had come: nobody reads what would follow. */
+void interrupt__pretend(void);
+
+/* Seconds of CLOCK_MONOTONIC. */
+double interrupt__now_s(void);
+
+#endif
