@@ -8,7 +8,8 @@ Every test has devices of its own, because it spoils them.
 import re
 import sys
 
-from pair import ACK, DEBUGFS, OTHER_REALS, OTHER_VIP, PATIENCE, REALS, VIP, Pair, run_tests, said
+from pair import ACK, DEBUGFS, OTHER_REALS, OTHER_VIP, PATIENCE, REALS, VIP, Pair, said
+from tap import run_tests
 from netns import wait_for
 
 

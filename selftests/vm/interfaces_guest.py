@@ -8,8 +8,6 @@ bridge. The client sends to a VIP by the one or by the other, as its routes say.
 import contextlib
 import json
 import sys
-import time
-import traceback
 from pathlib import Path
 
 sys.dont_write_bytecode = True
@@ -18,8 +16,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "lib"))
 # pylint: disable=wrong-import-position
 from netns import sh, wait_for  # noqa: E402
 from servers import HttpConnection, curl, start_nginx  # noqa: E402
+from tap import run_tests, tests_in  # noqa: E402
 from waymark import Balancer, attach_decap  # noqa: E402
-from waymark_guest import PATIENCE, SIM, NsimTopology  # noqa: E402
+from waymark_guest import PATIENCE, SIM, NsimTopology, prove, wait_marked  # noqa: E402
 
 NEXT_HOP = {"eth0": "10.200.0.1", "eth1": "10.200.0.9"}
 MAC1 = "02:00:0a:c8:00:09"
@@ -62,18 +61,6 @@ def sources(net, interface):
     text = net.lb.run(f"tc -j filter show dev {interface} ingress").stdout
     return {f["options"]["keys"].get("src_port") for f in json.loads(text)
             if f.get("options", {}).get("in_hw")}
-
-
-def prove(connection, times=14):
-    return {connection.ask() for _ in range(times)}
-
-
-def wait_marked(net, connection):
-    def marked():
-        before = net.balancer.counters()["tx_marked"]
-        prove(connection)
-        return net.balancer.counters()["tx_marked"] >= before + 10
-    wait_for(marked, "packets to come marked", PATIENCE)
 
 
 # --- tests: each gets the network and leaves it as it was ---
@@ -237,9 +224,6 @@ def test_size_of_the_table_is_told(net):
 
 
 def main():
-    tests = [(name, function) for name, function in globals().items() if name.startswith("test_")]
-    failed = 0
-    print(f"1..{len(tests)}", flush=True)
     with TwoNics() as net:
         net.add_second()
         net.client.ip(f"neigh replace {NEXT_HOP['eth1']} lladdr {MAC1} dev eth0 nud permanent")
@@ -249,18 +233,7 @@ def main():
         net.balancer.config["offload"]["idle"] = LONG
         net.balancer.write()
         net.balancer.start()
-        for number, (name, function) in enumerate(tests, 1):
-            start = time.monotonic()
-            try:
-                function(net)
-                print(f"ok {number} {name[5:]}", flush=True)
-            except Exception:  # pylint: disable=broad-except
-                failed += 1
-                print("# " + traceback.format_exc().replace("\n", "\n# "))
-                print("# " + net.balancer.daemon.output()[-2000:].replace("\n", "\n# "))
-                print(f"not ok {number} {name[5:]}", flush=True)
-            print(f"# {time.monotonic() - start:.1f} s", flush=True)
-    return failed > 0
+        return run_tests(tests_in(globals()), net, log=lambda: net.balancer.daemon.output())
 
 
 if __name__ == "__main__":

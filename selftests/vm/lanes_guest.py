@@ -14,7 +14,8 @@ import struct
 import sys
 from pathlib import Path
 
-from pair import ACK, CLIENT, PATIENCE, REALS, VIP, Pair, frame, run_tests
+from pair import ACK, CLIENT, PATIENCE, REALS, VIP, Pair, frame
+from tap import run_tests
 from netns import wait_for
 from waymark import BUILD
 

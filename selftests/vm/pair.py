@@ -23,7 +23,6 @@ import struct
 import sys
 import tempfile
 import time
-import traceback
 from pathlib import Path
 
 sys.dont_write_bytecode = True
@@ -237,23 +236,6 @@ class Pair(Topology):
             real = self.real_of(sport, 10, **flow)
             return balancer.counters()["tx_marked"] >= before + 10 and real
         return wait_for(marked, f"packets from port {sport} to come marked", PATIENCE)
-
-
-def run_tests(tests, *arguments):
-    """Each test is a function; TAP. Exit status."""
-    failed = 0
-    print(f"1..{len(tests)}", flush=True)
-    for number, test in enumerate(tests, 1):
-        start = time.monotonic()
-        try:
-            test(*arguments)
-            print(f"ok {number} {test.__name__}", flush=True)
-        except Exception:  # pylint: disable=broad-except
-            failed += 1
-            print("# " + traceback.format_exc().replace("\n", "\n# "))
-            print(f"not ok {number} {test.__name__}", flush=True)
-        print(f"# {time.monotonic() - start:.1f} s", flush=True)
-    return failed > 0
 
 
 def said(balancer, words):

@@ -13,8 +13,6 @@ import shutil
 import socket
 import struct
 import sys
-import time
-import traceback
 from pathlib import Path
 
 sys.dont_write_bytecode = True
@@ -24,6 +22,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "lib")]
 # pylint: disable=wrong-import-position
 from netns import sh, wait_for  # noqa: E402
 from servers import ask_udp, start_udp_echo, udp_socket  # noqa: E402
+from tap import run_tests, tests_in  # noqa: E402
 from waymark import BUILD, Balancer, attach_decap  # noqa: E402
 from waymark_guest import NsimTopology, hardware_rules  # noqa: E402
 
@@ -417,9 +416,6 @@ def test_detach_of_a_device_that_is_down(net):
 
 
 def main():
-    tests = [(name, function) for name, function in globals().items() if name.startswith("test_")]
-    failed = 0
-    print(f"1..{len(tests)}", flush=True)
     with QueueTopology(reals=2, vips=1) as net:
         attach_decap(net)
         start_udp_echo(net)
@@ -428,18 +424,7 @@ def main():
         net.balancer.config["offload"]["idle"] = "10m"  # rules end when a test wants it
         net.balancer.write()
         net.balancer.start()
-        for number, (name, function) in enumerate(tests, 1):
-            start = time.monotonic()
-            try:
-                function(net)
-                print(f"ok {number} {name[5:]}", flush=True)
-            except Exception:  # pylint: disable=broad-except
-                failed += 1
-                print("# " + traceback.format_exc().replace("\n", "\n# "))
-                print("# " + net.balancer.daemon.output()[-2000:].replace("\n", "\n# "))
-                print(f"not ok {number} {name[5:]}", flush=True)
-            print(f"# {time.monotonic() - start:.1f} s", flush=True)
-    return failed > 0
+        return run_tests(tests_in(globals()), net, log=lambda: net.balancer.daemon.output())
 
 
 if __name__ == "__main__":

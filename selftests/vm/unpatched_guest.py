@@ -8,7 +8,8 @@ import os
 import sys
 from pathlib import Path
 
-from pair import PATIENCE, REALS, SIM, Pair, run_tests, said
+from pair import PATIENCE, REALS, SIM, Pair, said
+from tap import run_tests
 from netns import Topology, wait_for
 from servers import ask_udp, start_udp_echo, udp_socket
 from waymark import BUILD, Balancer, SoftNic, attach_decap

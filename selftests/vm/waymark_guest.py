@@ -9,17 +9,16 @@ installs rules with its backend `flower` and the program reads marks by kfunc.
 import json
 import os
 import sys
-import time
-import traceback
 from pathlib import Path
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "lib"))
 
 # pylint: disable=wrong-import-position
-from netns import LB_MAC, Topology, sh, wait_for  # noqa: E402
+from netns import Topology, sh, wait_for  # noqa: E402
 from servers import HttpConnection, ask_udp, curl, start_nginx, start_udp_echo  # noqa: E402
 from servers import udp_socket  # noqa: E402
+from tap import run_tests, tests_in  # noqa: E402
 from waymark import BUILD, Balancer, attach_decap  # noqa: E402
 
 SIM = Path("/sys/bus/netdevsim")
@@ -203,26 +202,12 @@ def test_ip_link_program_with_the_meta_lane(net):
 
 
 def main():
-    tests = [(name, function) for name, function in globals().items() if name.startswith("test_")]
-    failed = 0
-    print(f"1..{len(tests)}", flush=True)
     with NsimTopology() as net:
         attach_decap(net)
         start_nginx(net)
         start_udp_echo(net)
         net.balancer = Balancer(net, offload="flower").start()
-        for number, (name, function) in enumerate(tests, 1):
-            start = time.monotonic()
-            try:
-                function(net)
-                print(f"ok {number} {name[5:]}", flush=True)
-            except Exception:  # pylint: disable=broad-except
-                failed += 1
-                print("# " + traceback.format_exc().replace("\n", "\n# "))
-                print("# " + net.balancer.daemon.output()[-2000:].replace("\n", "\n# "))
-                print(f"not ok {number} {name[5:]}", flush=True)
-            print(f"# {time.monotonic() - start:.1f} s", flush=True)
-    return failed > 0
+        return run_tests(tests_in(globals()), net, log=lambda: net.balancer.daemon.output())
 
 
 if __name__ == "__main__":
