@@ -6,8 +6,8 @@
 # One line "ok N name" or "not ok N name" a test; exit status 1 if one failed, 4 if
 # no guest can be had here.
 
-top=$(cd "$(dirname "$0")/../.." && pwd)
-vm=$top/scripts/vm
+# shellcheck source=selftests/lib/vm.sh
+. "$(dirname "$0")/../lib/vm.sh"
 nr=0 bad=0
 
 result()
@@ -25,10 +25,7 @@ result()
 # shellcheck disable=SC2086 # options are words
 status() { "$vm" $1 -- sh -c "$2" >/dev/null 2>&1; echo $?; }
 
-why=$("$vm" --build-only 2>&1) || {
-	echo "1..0 # SKIP $(tail -n 1 <<< "$why")"
-	exit 4
-}
+need_kernel
 
 echo 1..7
 out=$(cd "$top/selftests/vm" && "$vm" -- sh -c 'uname -r; pwd; echo "a  b"; exit 3' 2>/dev/null)

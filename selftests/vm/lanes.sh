@@ -6,20 +6,15 @@
 # marks.bpf.c, chain.bpf.c and dispatcher.bpf.c. TAP; exit status 1 if a test failed, 4
 # if no guest can be had here.
 
-top=$(cd "$(dirname "$0")/../.." && pwd)
-vm=$top/scripts/vm
-build=$(realpath -m "${BUILD:-$top/build}")
+# shellcheck source=selftests/lib/vm.sh
+. "$(dirname "$0")/../lib/vm.sh"
 
-why=$("$vm" --build-only 2>&1) || {
-	echo "1..0 # SKIP $(tail -n 1 <<< "$why")"
-	exit 4
-}
+need_kernel
 
 make_programs()
 {
 	local name
 
-	make -s -C "$top" BUILD="$build" all || return
 	mkdir -p "$build/selftests/vm"
 	for name in marks chain dispatcher; do
 		"$("$top/scripts/deps" --clang)" -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Werror \
@@ -31,9 +26,7 @@ make_programs()
 		-o "$build/selftests/vm/chain_tool" "$top/selftests/vm/chain_tool.c" -lbpf
 }
 
-make_programs >&2 || { echo '1..1'; echo 'not ok 1 build'; exit 1; }
-"$vm" --timeout 1200 -- env "BUILD=$build" /usr/bin/python3 "$top/selftests/vm/lanes_guest.py" \
+need_build
+make_programs >&2 || build_failed
+in_guest --timeout 1200 -- env "BUILD=$build" /usr/bin/python3 "$top/selftests/vm/lanes_guest.py" \
 	"$build/selftests/vm"
-status=$?
-[ $status = 0 ] || echo "# scripts/vm: exit status $status"
-exit $((status != 0))

@@ -10,14 +10,11 @@
 # WAYMARK_DEBUG_KERNEL is set. Otherwise it is checked that it passed since the
 # series has changed, see scripts/vm --tested; if it did not, that is a skip.
 
-top=$(cd "$(dirname "$0")/../.." && pwd)
-vm=$top/scripts/vm
+# shellcheck source=selftests/lib/vm.sh
+. "$(dirname "$0")/../lib/vm.sh"
 nr=0 bad=0
 
-why=$("$vm" --build-only 2>&1) || {
-	echo "1..0 # SKIP $(tail -n 1 <<< "$why")"
-	exit 4
-}
+need_kernel
 
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT

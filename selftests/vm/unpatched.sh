@@ -5,16 +5,12 @@
 # the unpatched base; unpatched_guest.py in both. TAP; exit status 1 if a test failed, 4
 # if no guest can be had here.
 
-top=$(cd "$(dirname "$0")/../.." && pwd)
-vm=$top/scripts/vm
+# shellcheck source=selftests/lib/vm.sh
+. "$(dirname "$0")/../lib/vm.sh"
 nr=0 planned=0 bad=0
-
-why=$("$vm" --unpatched --build-only 2>&1) || {
-	echo "1..0 # SKIP $(tail -n 1 <<< "$why")"
-	exit 4
-}
-
-make -s -C "$top" all >&2 || { echo '1..1'; echo 'not ok 1 build'; exit 1; }
+kernel=(--unpatched)
+need_kernel
+need_build
 
 # One run's lines, numbered on, with the kernel's name in front of the test's.
 report()
@@ -37,7 +33,7 @@ log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 /usr/bin/python3 -B "$top/selftests/vm/unpatched_guest.py" > "$log" 2>&1
 report host $? < "$log"
-"$vm" --unpatched --timeout 900 -- /usr/bin/python3 "$top/selftests/vm/unpatched_guest.py" \
+"$vm" "${kernel[@]}" --timeout 900 -- /usr/bin/python3 "$top/selftests/vm/unpatched_guest.py" \
 	> "$log" 2>&1
 report guest $? < "$log"
 echo "1..$planned"

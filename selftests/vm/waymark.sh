@@ -5,16 +5,9 @@
 # TC flower, marks come by kfunc. The tests are waymark_guest.py. TAP; exit status
 # 1 if one failed, 4 if no guest can be had here.
 
-top=$(cd "$(dirname "$0")/../.." && pwd)
-vm=$top/scripts/vm
+# shellcheck source=selftests/lib/vm.sh
+. "$(dirname "$0")/../lib/vm.sh"
 
-why=$("$vm" --build-only 2>&1) || {
-	echo "1..0 # SKIP $(tail -n 1 <<< "$why")"
-	exit 4
-}
-
-make -s -C "$top" all >&2 || { echo '1..1'; echo 'not ok 1 build'; exit 1; }
-"$vm" --timeout 900 -- /usr/bin/python3 "$top/selftests/vm/waymark_guest.py"
-status=$?
-[ $status = 0 ] || echo "# scripts/vm: exit status $status"
-exit $((status != 0))
+need_kernel
+need_build
+in_guest --timeout 900 -- /usr/bin/python3 "$top/selftests/vm/waymark_guest.py"
