@@ -129,7 +129,7 @@ static __always_inline void flow_begin(struct flow *f, const struct packet *p)
 	struct wm_flow_bucket *bucket;
 
 	f->hash = flow_hash(p);
-	bucket = bucket_at(wm_flow_bucket_of(f->hash, wm_params.flow_bits));
+	bucket = bucket_at(wm_flow_bucket_of(f->hash, wm_params.flow_buckets));
 	if (bucket)
 		asm volatile("" : : "r"(*(volatile __u64 *)&bucket->way[0]));
 }
@@ -139,8 +139,8 @@ static __always_inline void flow_find(struct flow *f)
 	f->tick = tick_now();
 	f->entry = hide(0);
 	f->slot = hide(0);
-	if (!flow_find_in(f, wm_flow_bucket_of(f->hash, wm_params.flow_bits)))
-		flow_find_in(f, wm_flow_second_of(f->hash, wm_params.flow_bits));
+	if (!flow_find_in(f, wm_flow_bucket_of(f->hash, wm_params.flow_buckets)))
+		flow_find_in(f, wm_flow_second_of(f->hash, wm_params.flow_buckets));
 }
 
 static __always_inline void flow_write(struct flow *f, __u64 entry)
@@ -198,8 +198,8 @@ static __always_inline __u64 bucket_rank(const struct wm_flow_bucket *bucket, __
 #define ROOM_EVICTS (1ull << 63)
 __noinline __u64 flow_room(__u64 hash, __u64 tick)
 {
-	__u32 index = wm_flow_bucket_of(hash, wm_params.flow_bits), load = 0, load2 = 0;
-	__u32 second = wm_flow_second_of(hash, wm_params.flow_bits);
+	__u32 index = wm_flow_bucket_of(hash, wm_params.flow_buckets), load = 0, load2 = 0;
+	__u32 second = wm_flow_second_of(hash, wm_params.flow_buckets);
 	struct wm_flow_bucket *bucket = bucket_at(index), *bucket2;
 	__u64 best = 0, best2, use;
 

@@ -26,7 +26,7 @@
 WM_SHARED_ARRAY(wm_vips, struct wm_vip_bucket, 2 << WM_VIP_BITS_DEFAULT);
 WM_SHARED_ARRAY(wm_rings, struct wm_ring, WM_RINGS_DEFAULT);
 WM_SHARED_ARRAY(wm_dests, struct wm_dest, 1 << WM_DEST_BITS_DEFAULT);
-WM_SHARED_ARRAY(wm_flows, struct wm_flow_bucket, 1 << WM_FLOW_BITS_DEFAULT);
+WM_SHARED_ARRAY(wm_flows, struct wm_flow_bucket, WM_FLOW_BUCKETS_DEFAULT);
 WM_SHARED_ARRAY(wm_locations, struct wm_location, 1); /* of use if wm_params.locations */
 WM_SHARED_ARRAY(wm_dest_stats, struct wm_dest_stats, WM_CPUS_DEFAULT << WM_DEST_BITS_DEFAULT);
 
@@ -52,7 +52,7 @@ const volatile struct wm_params wm_params SEC(WM_MAP_PARAMS) = {
 	.magic = WM_ABI_MAGIC,
 	.version = WM_ABI_VERSION,
 	.dest_bits = WM_DEST_BITS_DEFAULT,
-	.flow_bits = WM_FLOW_BITS_DEFAULT,
+	.flow_buckets = WM_FLOW_BUCKETS_DEFAULT,
 	.vip_bits = WM_VIP_BITS_DEFAULT,
 	.rings = WM_RINGS_DEFAULT,
 	.cpus = WM_CPUS_DEFAULT,

@@ -24,7 +24,7 @@
 
 /* Raised by every change of a layout below: a daemon adopts a running program
  * only if the versions are the same. */
-#define WM_ABI_VERSION 4
+#define WM_ABI_VERSION 5
 #define WM_ABI_MAGIC 0x796d6177 /* "waym" */
 
 /* Names of the program and of the maps, as the kernel shows them. A daemon that
@@ -84,7 +84,7 @@ struct wm_params {
 	__u32 magic;
 	__u32 version;
 	__u32 dest_bits; /* wm_dests: 1 << dest_bits entries */
-	__u32 flow_bits; /* wm_flows: 1 << flow_bits buckets */
+	__u32 flow_buckets; /* wm_flows: entries */
 	__u32 vip_bits;  /* wm_vips: two halves of 1 << vip_bits buckets */
 	__u32 rings;     /* wm_rings: entries */
 	__u32 cpus;      /* wm_dest_stats: cpus << dest_bits entries */

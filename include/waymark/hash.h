@@ -155,21 +155,45 @@ static __always_inline __u64 wm_flow_hash(const struct wm_flow *f, const volatil
 }
 
 /*
- * A flow has two buckets (Azar et al., "Balanced Allocations", 1994). The top
- * bits of the hash choose the first, the low 28 are the tag: with up to 2^26
- * buckets they do not overlap. The second is as far from the first as the tag
- * says (Fan et al., "Cuckoo Filter", 2014), never the first itself.
+ * A flow has two buckets (Azar et al., "Balanced Allocations", 1994). The upper
+ * half of the hash, as a fraction of 2^32, chooses the first of any number of
+ * buckets (Lemire, "Fast Random Integer Generation in an Interval", 2019); the
+ * low 28 bits are the tag. The second is 1 to WM_FLOW_SPAN buckets further on,
+ * as the tag says: where the first is in no TLB, the second is on the page that
+ * the first has just fetched, or on the next, whose page table entry is in the
+ * same cache line. It is never the first itself. buckets: 2 at least.
  */
-static __always_inline __u32 wm_flow_bucket_of(__u64 hash, __u32 flow_bits)
+static __always_inline __u32 wm_flow_bucket_of(__u64 hash, __u32 buckets)
 {
-	return hash >> (64 - flow_bits);
+	return (hash >> 32) * buckets >> 32;
 }
 
-static __always_inline __u32 wm_flow_second_of(__u64 hash, __u32 flow_bits)
+static __always_inline __u32 wm_flow_second_of(__u64 hash, __u32 buckets)
 {
 	__u32 tag = hash & ((1u << (64 - WM_FLOW_TAG_SHIFT)) - 1);
+	__u32 span = buckets > WM_FLOW_SPAN ? WM_FLOW_SPAN : buckets - 1;
+	__u32 second = wm_flow_bucket_of(hash, buckets) + 1 +
+		       ((__u64)(tag * 0x9e3779b1u) * span >> 32);
 
-	return wm_flow_bucket_of(hash, flow_bits) ^ (tag * 0x9e3779b1u >> (32 - flow_bits) | 1);
+	return second < buckets ? second : second - buckets;
+}
+
+/* Buckets that `flows` flows fill to WM_FLOW_FILL percent, within what a table may have. */
+static inline __u32 wm_flow_buckets_for(__u64 flows)
+{
+	const __u64 a_bucket = WM_FLOW_WAYS * WM_FLOW_FILL; /* hundredths of a flow */
+	__u64 buckets;
+
+	if (flows >= WM_FLOWS_MAX)
+		return WM_FLOW_BUCKETS_MAX;
+	buckets = (flows * 100 + a_bucket - 1) / a_bucket;
+	return buckets > WM_FLOW_BUCKETS_MIN ? buckets : WM_FLOW_BUCKETS_MIN;
+}
+
+/* The flows that a table of so many buckets is for. */
+static inline __u64 wm_flow_buckets_hold(__u32 buckets)
+{
+	return (__u64)buckets * WM_FLOW_WAYS * WM_FLOW_FILL / 100;
 }
 
 static __always_inline __u64 wm_flow_entry(__u64 hash, __u32 dest, __u32 age, __u32 state)

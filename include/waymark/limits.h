@@ -20,16 +20,20 @@ enum {
 	WM_DEST_BITS_DEFAULT = 12,
 	WM_DEST_BITS_MIN = 4,
 
-	/* Buckets of the flow table, 8 flows each. Default 2^17: a million flows
-	 * in 8 MiB. The daemon sizes it from the configuration. */
-	WM_FLOW_BITS_DEFAULT = 17,
-	WM_FLOW_BITS_MIN = 4,
-	WM_FLOW_BITS_MAX = 26, /* 4 GiB, 512 million flows */
+	/* Buckets of the flow table, room for 8 flows each. Default: a million
+	 * flows in 10 MB, which fill 80 %. The daemon sizes it from the configuration. */
+	WM_FLOW_BUCKETS_DEFAULT = 156250,
+	WM_FLOW_BUCKETS_MIN = 20,
+	WM_FLOW_BUCKETS_MAX = 1 << 26, /* 4 GiB */
 	WM_FLOW_WAYS = 8,      /* 8 entries of 8 bytes fill a cache line */
+	WM_FLOW_FILL = 80,     /* percent that the flows that were asked for shall fill */
+	WM_FLOWS_MIN = 128, /* flows that a table can be asked for: what MIN and */
+	WM_FLOWS_MAX = 429496729, /* MAX buckets hold at that */
+	WM_FLOW_SPAN = 128,    /* a flow's second bucket is at most so far from its first */
 	/* A new flow goes to its first bucket while that holds fewer than this,
-	 * else to the emptier of its two. At 80 % full 0.06 % of the flows evict
+	 * else to the emptier of its two. At 80 % full 0.07 % of the flows evict
 	 * another and 19 % live in their second bucket; with 1 (always the emptier
-	 * one) it would be 0.02 % and 32 %, with 8 1.7 % and 6 % (counted with
+	 * one) it would be 0.03 % and 32 %, with 8 1.7 % and 6 % (counted with
 	 * random flows; selftests/unit/test_buckets.c counts again). */
 	WM_FLOW_CROWDED = 5,
 

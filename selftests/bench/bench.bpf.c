@@ -96,7 +96,7 @@ static __always_inline int line_and_header(struct xdp_md *ctx)
 	if (data + ETH_HLEN > end || parse_v4(&p, data, end) != GO_ON)
 		return XDP_ABORTED;
 	hash = wm_flow_hash_v4(p.src[0], p.dst[0], p.ports, p.proto, wm_ctl.flow_seed);
-	bucket = bucket_at(wm_flow_bucket_of(hash, wm_params.flow_bits));
+	bucket = bucket_at(wm_flow_bucket_of(hash, wm_params.flow_buckets));
 	if (!bucket)
 		return XDP_ABORTED;
 	id = entry_dest(bucket->way[hash & (WM_FLOW_WAYS - 1)]);

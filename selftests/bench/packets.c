@@ -123,22 +123,16 @@ static void publish(struct bench *b, unsigned int flags)
 }
 
 /* A table that the flows fill to 80 % at most. */
-static uint32_t bits_for(uint64_t flows, unsigned int flags)
+static uint32_t buckets_for(uint64_t flows, unsigned int flags)
 {
-	uint32_t bits = 4;
-
-	if (flags & SMALL)
-		return 10;
-	while ((8ull << bits) * 8 / 10 < flows)
-		bits++;
-	return bits;
+	return flags & SMALL ? 1024 : wm_flow_buckets_for(flows);
 }
 
 static void open_bench(struct bench *b, const struct bench_case_def *c, uint64_t flows,
 		       const char *const *programs)
 {
 	struct wm_dp_options options = { .dest_bits = DEST_BITS, .rings = 2,
-					 .flow_bits = bits_for(flows, c->flags) };
+					 .flow_buckets = buckets_for(flows, c->flags) };
 	struct wm_err err = {};
 	int fd;
 
@@ -311,7 +305,7 @@ static void time_runs(struct bench *b, int fd, const struct bench_case_def *c,
 static void report_found(struct bench *b, uint64_t flows)
 {
 	uint64_t kept = wm_dp__flow_count(b->dp);
-	uint64_t ways = (uint64_t)WM_FLOW_WAYS << wm_dp__params(b->dp)->flow_bits;
+	uint64_t ways = (uint64_t)WM_FLOW_WAYS * wm_dp__params(b->dp)->flow_buckets;
 
 	report_figure("table bytes a flow", 8.0 * ways / kept, "B", "of the table, a flow in it");
 	report_figure("flows kept", 100.0 * kept / flows, "%", "of 10 million entered once");

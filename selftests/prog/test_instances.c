@@ -28,7 +28,7 @@ enum { BITS = 12, NUMBER = 1, FIRST = 1, REALS = 3, LOCATIONS = 16 };
 static struct wm_dp *open_dp(uint32_t locations)
 {
 	const struct wm_dp_options options = {
-		.dest_bits = BITS, .flow_bits = 6, .locations = locations,
+		.dest_bits = BITS, .flow_buckets = 64, .locations = locations,
 	};
 	struct wm_err err = {};
 	struct wm_dp *dp;

@@ -46,7 +46,7 @@ static void put(uint16_t id, const char *addr, const char *real, enum wm_encap l
 
 static int setup(void **state)
 {
-	const struct wm_dp_options options = { .dest_bits = BITS, .flow_bits = 6 };
+	const struct wm_dp_options options = { .dest_bits = BITS, .flow_buckets = 64 };
 	const struct wm_vip vips[] = {
 		prog_vip("10.200.1.1", 53, IPPROTO_UDP, DEST, DEST),
 		prog_vip("fd00:200:1::1", 53, IPPROTO_UDP, DEST6, DEST6),

@@ -70,7 +70,7 @@ static void put_all(void)
 static int setup(void **state)
 {
 	const struct wm_dp_options options = {
-		.dest_bits = BITS, .flow_bits = 6, .locations = LOCATIONS,
+		.dest_bits = BITS, .flow_buckets = 64, .locations = LOCATIONS,
 	};
 	struct wm_err err = {};
 
@@ -202,7 +202,7 @@ static void test_use_is_noted(void **state)
 
 static void test_others_have_no_locations(void **state)
 {
-	const struct wm_dp_options options = { .dest_bits = BITS, .flow_bits = 6 };
+	const struct wm_dp_options options = { .dest_bits = BITS, .flow_buckets = 64 };
 	struct wm_err err = {};
 	struct wm_dp *plain;
 
@@ -228,7 +228,7 @@ static uint32_t instructions(struct wm_dp *which)
 
 static void test_others_pay_nothing(void **state)
 {
-	const struct wm_dp_options options = { .dest_bits = BITS, .flow_bits = 6 };
+	const struct wm_dp_options options = { .dest_bits = BITS, .flow_buckets = 64 };
 	struct wm_err err = {};
 	struct wm_dp *plain;
 

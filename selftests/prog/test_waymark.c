@@ -91,7 +91,7 @@ static void publish(void)
 
 static int setup(void **state)
 {
-	const struct wm_dp_options options = { .dest_bits = BITS, .flow_bits = 6 };
+	const struct wm_dp_options options = { .dest_bits = BITS, .flow_buckets = 64 };
 	struct wm_err err = {};
 
 	(void)state;
@@ -686,7 +686,7 @@ static bool readable(int fd, int ms)
 
 static void a_full_event_ring_wakes_then_loses_and_costs_no_packet(void **state)
 {
-	const struct wm_dp_options options = { .dest_bits = BITS, .flow_bits = 6, .cpus = 1 };
+	const struct wm_dp_options options = { .dest_bits = BITS, .flow_buckets = 64, .cpus = 1 };
 	const int fit = WM_EVENTS_BYTES_A_CPU / (sizeof(struct wm_event) + 8) - 1;
 	struct packet_spec spec = { THREE, .flags = ACK };
 	struct wm_err err = {};
@@ -837,7 +837,7 @@ static uint64_t *entry_of(const struct wm_flow *flow)
 	return NULL;
 }
 
-/* Two buckets that stand for each other, and 17 flows that have these two. */
+/* Two buckets, and 17 flows that have these two. */
 enum { PAIR = 2 * WM_FLOW_WAYS, MORE = PAIR + 1 };
 
 static void find_neighbours(struct packet_spec spec[MORE])
@@ -922,10 +922,10 @@ static void a_closed_connection_goes_before_an_older_open_one(void **state)
 /* 8 bytes a flow at 80 % full: who was entered is found. */
 static void a_table_that_is_full_to_80_percent_finds_its_flows(void **state)
 {
-	/* large enough that chance (the seed is random) plays no part: 126 flows of
-	 * 209715 are expected to go, with a deviation of 11; 209 may */
-	const struct wm_dp_options options = { .dest_bits = BITS, .flow_bits = 15 };
-	const int flows = (8 << 15) * 8 / 10;
+	/* large enough that chance (the seed is random) plays no part: 130 flows of
+	 * 204806 are expected to go, with a deviation of 12; 204 may */
+	const struct wm_dp_options options = { .dest_bits = BITS, .flow_buckets = 32001 };
+	const int flows = 8 * 32001 * 8 / 10;
 	struct wm_dp *small = dp;
 	struct wm_flow_slot slot;
 	struct wm_err err = {};

@@ -474,11 +474,11 @@ static const struct mistake mistakes[] = {
 	{ VIPS "- { address: 10.0.0.1, reals: [ { address: 10.0.0.2, weight: 65536 } ] }",
 	  "f:3:62: weight: expected a whole number from 0 to 65535, found \"65536\"" },
 	{ HEAD "flow-table: { flows: 8.5M }",
-	  "f:3:22: flows: expected a whole number from 128 to 536870912, found \"8.5M\"" },
+	  "f:3:22: flows: expected a whole number from 128 to 429496729, found \"8.5M\"" },
 	{ HEAD "flow-table: { flows: 8MB }",
-	  "f:3:22: flows: expected a whole number from 128 to 536870912, found \"8MB\"" },
+	  "f:3:22: flows: expected a whole number from 128 to 429496729, found \"8MB\"" },
 	{ HEAD "flow-table: { flows: 99999999999999999999 }",
-	  "f:3:22: flows: expected a whole number from 128 to 536870912, found "
+	  "f:3:22: flows: expected a whole number from 128 to 429496729, found "
 	  "\"99999999999999999999\"" },
 	{ HEAD "flow-table: { udp-idle: 30 }",
 	  "f:3:25: udp-idle: expected a time from 1s to 20m, with its unit (ms, s, m, h), found "

@@ -236,7 +236,7 @@ static void test_tcp_flows_begin_with_syn_and_end_with_fin(void **state)
 /* --- the data plane's counting --- */
 
 static const struct wm_counting_options four = {
-	.flow_bits = 4, .promote_after = 4, .event_budget = 100, .udp_idle = 10, .seed = 1,
+	.flow_buckets = 16, .promote_after = 4, .event_budget = 100, .udp_idle = 10, .seed = 1,
 };
 
 static struct wm_flow flow_of(uint32_t n, uint8_t proto)
@@ -432,7 +432,7 @@ static void test_the_card_answers_after_its_delay(void **state)
 static const struct wm_replay_options small_nic = {
 	.capacity = 20,
 	.rules = { .max_rules = 20, .installs_per_second = 100, .idle_ns = 2 * SECOND },
-	.counting = { .flow_bits = 8, .promote_after = 8, .event_budget = 20000, .udp_idle = 30,
+	.counting = { .flow_buckets = 256, .promote_after = 8, .event_budget = 20000, .udp_idle = 30,
 		      .seed = 1 },
 	.start = START,
 };
@@ -703,8 +703,7 @@ static struct runs modelled(const struct wm_traffic_options *options,
 	n.rules.max_rules /= scale;
 	n.rules.installs_per_second /= scale;
 	n.counting.event_budget /= scale;
-	for (uint32_t k = scale; k > 1; k /= 2)
-		n.counting.flow_bits--;
+	n.counting.flow_buckets /= scale;
 	for (int i = 0; i < RUNS; i++) {
 		struct wm_replay_result r;
 		struct wm_source *s;
@@ -733,7 +732,7 @@ static const struct wm_traffic_options short_udp = {
 static const struct wm_replay_options middling_nic = {
 	.capacity = 256,
 	.rules = { .max_rules = 256, .installs_per_second = 320, .idle_ns = 2 * SECOND },
-	.counting = { .flow_bits = 8, .promote_after = 8, .event_budget = 640, .udp_idle = 5,
+	.counting = { .flow_buckets = 256, .promote_after = 8, .event_budget = 640, .udp_idle = 5,
 		      .seed = 1 },
 	.install_delay_ns = 20 * MS,
 	.start = START,
@@ -761,7 +760,7 @@ static void test_so_it_is_when_the_flow_table_thrashes(void **state)
 	struct runs plain, model;
 
 	(void)state;
-	nic.counting.flow_bits = 4;
+	nic.counting.flow_buckets = 16;
 	nic.counting.promote_after = 2;
 	plain = packet_by_packet(&eternal, &nic, 12);
 	model = modelled(&eternal, &nic, 12, 1);

@@ -33,8 +33,6 @@ enum {
 	INSTALLS_DEFAULT = 20000,
 	INSTALLS_MAX = 10000000,
 	FLOWS_DEFAULT = 1000000,
-	FLOWS_MIN = WM_FLOW_WAYS << WM_FLOW_BITS_MIN,
-	FLOWS_MAX = WM_FLOW_WAYS << WM_FLOW_BITS_MAX,
 };
 
 #define MS 1000000ull
@@ -210,7 +208,7 @@ static const struct wm_key offload_keys[] = {
 };
 
 static const struct wm_key flow_table_keys[] = {
-	{ "flows", wm_read__count, AT(flows), .min = FLOWS_MIN, .max = FLOWS_MAX },
+	{ "flows", wm_read__count, AT(flows), .min = WM_FLOWS_MIN, .max = WM_FLOWS_MAX },
 	{ "udp-idle", wm_read__duration, AT(udp_idle_ns), .min = SECOND, .max = UDP_IDLE_MAX },
 	{},
 };

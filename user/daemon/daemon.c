@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <waymark/hash.h>
 
 #include "adopt.h"
 #include "apply.h"
@@ -153,10 +154,10 @@ static void compare_sizes(const struct wm_daemon *d, const struct wm_sizes *want
 {
 	const struct wm_params *is = wm_dp__params(d->dp);
 
-	if (is->flow_bits != want->flow_bits)
+	if (is->flow_buckets != want->flow_buckets)
 		wm_warn("the running program has room for %llu flows, the configuration asks for "
 			"%llu; its sizes change only with a new one: " NEW_PROGRAM,
-			(unsigned long long)WM_FLOW_WAYS << is->flow_bits,
+			(unsigned long long)wm_flow_buckets_hold(is->flow_buckets),
 			(unsigned long long)d->config->flows);
 	if (d->config->max_dests >= 1u << is->dest_bits)
 		wm_warn("the running program has room for %u destinations, the configuration asks "
@@ -205,7 +206,7 @@ static int open_data_plane(struct wm_daemon *d, struct wm_err *err)
 
 	wm_sizes__choose(&sizes, d->config, wm_nic__mark_bits(&d->nic));
 	options.dest_bits = sizes.dest_bits;
-	options.flow_bits = sizes.flow_bits;
+	options.flow_buckets = sizes.flow_buckets;
 	options.vip_bits = sizes.vip_bits;
 	options.rings = sizes.rings;
 	pin = wm_daemon__path(d->config, d->config->pin);

@@ -2,6 +2,7 @@
 /* The daemon as a whole: status, stats. */
 #include <stdlib.h>
 #include <unistd.h>
+#include <waymark/hash.h>
 
 #include "put.h"
 #include "replies.h"
@@ -85,7 +86,7 @@ static void put_program(json_t *o, struct wm_daemon *d)
 	wm_put__count(o, "dests", count_dests(d, WM_DEST_LIVE));
 	wm_put__count(o, "dests_max", (1u << params->dest_bits) - 1);
 	wm_put__count(o, "retiring", count_dests(d, WM_DEST_RETIRING));
-	wm_put__count(o, "flows_max", (uint64_t)WM_FLOW_WAYS << params->flow_bits);
+	wm_put__count(o, "flows_max", wm_flow_buckets_hold(params->flow_buckets));
 }
 
 static void put_sent(json_t *o, struct wm_daemon *d)

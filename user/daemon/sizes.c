@@ -6,7 +6,7 @@
  */
 #include "sizes.h"
 
-#include <waymark/limits.h>
+#include <waymark/hash.h>
 
 enum {
 	GROWTH = 4,
@@ -58,8 +58,7 @@ void wm_sizes__choose(struct wm_sizes *sizes, const struct wm_config *config, ui
 	uint64_t vips = config->max_vips ? config->max_vips : config->n_vips * GROWTH;
 
 	sizes->dest_bits = dest_bits(config, mark_bits);
-	sizes->flow_bits = clamp(bits_for((config->flows + WM_FLOW_WAYS - 1) / WM_FLOW_WAYS),
-				 WM_FLOW_BITS_MIN, WM_FLOW_BITS_MAX);
+	sizes->flow_buckets = wm_flow_buckets_for(config->flows);
 	sizes->vip_bits = clamp(bits_for(vips * BUCKETS_A_VIP), WM_VIP_BITS_DEFAULT,
 				WM_VIP_BITS_MAX);
 	sizes->rings = clamp(vips * RINGS_A_VIP, WM_RINGS_DEFAULT, WM_RINGS_MAX);

@@ -10,7 +10,7 @@
 #include "model.h"
 
 struct wm_sizes {
-	uint32_t dest_bits, flow_bits, vip_bits, rings;
+	uint32_t dest_bits, flow_buckets, vip_bits, rings;
 };
 
 /* mark_bits: what the NIC carries. dest_bits leaves room for generations in it

@@ -31,7 +31,7 @@ struct wm_dp_options {
 	enum wm_dp_mode mode;
 	const char *pin; /* directory for the pins, made if missing; NULL: no pins */
 	/* Sizes for a fresh load; 0: the default. An adopted program keeps its own. */
-	uint32_t dest_bits, flow_bits, vip_bits, rings, cpus;
+	uint32_t dest_bits, flow_buckets, vip_bits, rings, cpus;
 	/* The NIC hands up where its rule stands, below this number. 0: marks. */
 	uint32_t locations;
 	/* Never the device-bound program, also where the device has marks for it. */

@@ -12,8 +12,8 @@ struct wm_flow_bucket *wm_dp__flow_bucket(struct wm_dp *dp, uint64_t hash, bool 
 {
 	struct wm_flow_bucket *table = dp->map[DP_FLOWS].memory;
 
-	return &table[second ? wm_flow_second_of(hash, dp->params.flow_bits)
-			     : wm_flow_bucket_of(hash, dp->params.flow_bits)];
+	return &table[second ? wm_flow_second_of(hash, dp->params.flow_buckets)
+			     : wm_flow_bucket_of(hash, dp->params.flow_buckets)];
 }
 
 uint64_t wm_dp__flow_hash(struct wm_dp *dp, const struct wm_flow *flow)
@@ -82,7 +82,7 @@ void wm_dp__flow_restart(struct wm_dp *dp, const struct wm_flow *flow)
 uint64_t wm_dp__flow_sweep(struct wm_dp *dp, const uint64_t dests[1024])
 {
 	uint64_t *way = dp->map[DP_FLOWS].memory, removed = 0;
-	size_t n = (size_t)WM_FLOW_WAYS << dp->params.flow_bits;
+	size_t n = (size_t)WM_FLOW_WAYS * dp->params.flow_buckets;
 
 	for (size_t i = 0; i < n; i++) {
 		uint64_t entry = __atomic_load_n(&way[i], __ATOMIC_RELAXED);
@@ -99,7 +99,7 @@ uint64_t wm_dp__flow_sweep(struct wm_dp *dp, const uint64_t dests[1024])
 uint64_t wm_dp__flow_count(struct wm_dp *dp)
 {
 	const uint64_t *way = dp->map[DP_FLOWS].memory;
-	size_t n = (size_t)WM_FLOW_WAYS << dp->params.flow_bits;
+	size_t n = (size_t)WM_FLOW_WAYS * dp->params.flow_buckets;
 	uint64_t used = 0;
 
 	for (size_t i = 0; i < n; i++)

@@ -50,8 +50,8 @@ static void decide_sizes(struct wm_params *p, const struct wm_dp_options *o)
 {
 	p->dest_bits = bounded(o->dest_bits, WM_DEST_BITS_DEFAULT, WM_DEST_BITS_MIN,
 			       WM_DEST_BITS_MAX);
-	p->flow_bits = bounded(o->flow_bits, WM_FLOW_BITS_DEFAULT, WM_FLOW_BITS_MIN,
-			       WM_FLOW_BITS_MAX);
+	p->flow_buckets = bounded(o->flow_buckets, WM_FLOW_BUCKETS_DEFAULT, WM_FLOW_BUCKETS_MIN,
+				  WM_FLOW_BUCKETS_MAX);
 	p->vip_bits = bounded(o->vip_bits, WM_VIP_BITS_DEFAULT, WM_VIP_BITS_MIN, WM_VIP_BITS_MAX);
 	p->rings = bounded(o->rings, WM_RINGS_DEFAULT, 2, WM_RINGS_MAX);
 	p->locations = o->locations < WM_LOCATIONS_MAX ? o->locations : WM_LOCATIONS_MAX;
@@ -64,7 +64,7 @@ bool wm_dp_sizes_suit(const struct wm_params *is, const struct wm_dp_options *op
 	struct wm_params wanted = {};
 
 	decide_sizes(&wanted, options);
-	return is->dest_bits == wanted.dest_bits && is->flow_bits == wanted.flow_bits &&
+	return is->dest_bits == wanted.dest_bits && is->flow_buckets == wanted.flow_buckets &&
 	       is->vip_bits == wanted.vip_bits && is->rings == wanted.rings &&
 	       is->locations == wanted.locations;
 }
@@ -84,7 +84,7 @@ static int set_sizes(struct bpf_object *obj, const struct wm_params *p)
 
 	rc = rc ?: set_size(obj, DP_RINGS, p->rings);
 	rc = rc ?: set_size(obj, DP_DESTS, 1ull << p->dest_bits);
-	rc = rc ?: set_size(obj, DP_FLOWS, 1ull << p->flow_bits);
+	rc = rc ?: set_size(obj, DP_FLOWS, p->flow_buckets);
 	rc = rc ?: set_size(obj, DP_EVENTS, events_bytes(p->cpus));
 	rc = rc ?: set_size(obj, DP_LOCATIONS, p->locations ?: 1);
 	return rc ?: set_size(obj, DP_DEST_STATS, (uint64_t)p->cpus << p->dest_bits);
@@ -383,12 +383,12 @@ static bool sizes_agree(const struct wm_dp *dp)
 {
 	const struct wm_params *p = &dp->params;
 
-	return p->dest_bits <= WM_DEST_BITS_MAX && p->flow_bits <= WM_FLOW_BITS_MAX &&
-	       p->flow_bits >= 1 && p->vip_bits >= 1 && p->vip_bits <= WM_VIP_BITS_MAX &&
+	return p->dest_bits <= WM_DEST_BITS_MAX && p->flow_buckets >= 2 &&
+	       p->flow_buckets <= WM_FLOW_BUCKETS_MAX && p->vip_bits >= 1 && p->vip_bits <= WM_VIP_BITS_MAX &&
 	       dp->map[DP_VIPS].entries == 2u << p->vip_bits &&
 	       dp->map[DP_RINGS].entries == p->rings &&
 	       dp->map[DP_DESTS].entries == 1u << p->dest_bits &&
-	       dp->map[DP_FLOWS].entries == 1u << p->flow_bits &&
+	       dp->map[DP_FLOWS].entries == p->flow_buckets &&
 	       dp->map[DP_LOCATIONS].entries == (p->locations ?: 1) &&
 	       dp->map[DP_STATS].length >= WM_CPUS_MAX * sizeof(struct wm_cpu_stats) &&
 	       dp->map[DP_DEST_STATS].entries == p->cpus << p->dest_bits;

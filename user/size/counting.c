@@ -100,7 +100,7 @@ int wm_counting__init(struct wm_counting *c, const struct wm_counting_options *o
 	struct wm_random random = { options->seed };
 
 	*c = (struct wm_counting){
-		.params.flow_bits = options->flow_bits,
+		.params.flow_buckets = options->flow_buckets,
 		.ctl = {
 			.promote_after = options->promote_after,
 			.event_budget = options->event_budget,
@@ -112,10 +112,10 @@ int wm_counting__init(struct wm_counting *c, const struct wm_counting_options *o
 	for (int i = 0; i < 4; i++)
 		c->ctl.flow_seed[i] = wm_random__next(&random) | (i & 1);
 	c->buckets = aligned_alloc(sizeof(*c->buckets),
-				   sizeof(*c->buckets) << options->flow_bits);
+				   sizeof(*c->buckets) * options->flow_buckets);
 	if (!c->buckets)
 		return -ENOMEM;
-	for (size_t i = 0; i < (size_t)1 << options->flow_bits; i++)
+	for (size_t i = 0; i < options->flow_buckets; i++)
 		c->buckets[i] = (struct wm_flow_bucket){};
 	return 0;
 }
@@ -141,8 +141,8 @@ static struct packet packet_of(const struct wm_flow *flow, uint8_t tcp_flags)
 static void look_up(struct flow *f, const struct packet *p)
 {
 	*f = (struct flow){ .hash = flow_hash(p), .tick = tick_now() };
-	if (!flow_find_in(f, wm_flow_bucket_of(f->hash, wm_params.flow_bits)))
-		flow_find_in(f, wm_flow_second_of(f->hash, wm_params.flow_bits));
+	if (!flow_find_in(f, wm_flow_bucket_of(f->hash, wm_params.flow_buckets)))
+		flow_find_in(f, wm_flow_second_of(f->hash, wm_params.flow_buckets));
 }
 
 static bool expired(const struct flow *f, const struct packet *p)

@@ -24,14 +24,14 @@ struct wm_counting {
 	/* Of the last packet: */
 	struct wm_event *raised; /* the event that it made, or NULL */
 	bool entered;            /* its flow into the table, at this place: */
-	uint32_t slot;           /* below 8 << flow_bits */
+	uint32_t slot;           /* below 8 * flow_buckets */
 	bool done;               /* no packet of the flow changes anything before the next
 				  * tick, unless its entry is changed or lost */
 	struct wm_event event;
 };
 
 struct wm_counting_options {
-	uint32_t flow_bits;
+	uint32_t flow_buckets;
 	uint32_t promote_after;
 	uint32_t event_budget; /* of all CPUs */
 	uint32_t udp_idle;     /* ticks */

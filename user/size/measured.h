@@ -9,7 +9,7 @@
 #ifndef WM_MEASURED_H
 #define WM_MEASURED_H
 
-#define WM_MEASURED_NS_HIT 195.1
-#define WM_MEASURED_NS_MARKED 59.4
+#define WM_MEASURED_NS_HIT 139.3
+#define WM_MEASURED_NS_MARKED 55.2
 
 #endif

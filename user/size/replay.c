@@ -435,7 +435,7 @@ void wm_replay__result(struct wm_replay *r, struct wm_replay_result *out)
 /* Only for sources whose flows may rest. */
 static bool make_owners(struct wm_replay *r)
 {
-	size_t n = (size_t)WM_FLOW_WAYS << r->options.counting.flow_bits;
+	size_t n = (size_t)WM_FLOW_WAYS * r->options.counting.flow_buckets;
 
 	r->owner = malloc(n * sizeof(*r->owner));
 	if (r->owner)

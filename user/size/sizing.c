@@ -18,6 +18,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <unistd.h>
+#include <waymark/hash.h>
 
 #include "measured.h"
 #include "replay.h"
@@ -114,8 +115,7 @@ int wm_sizing__check(const struct wm_sizing *o, struct wm_err *err)
 	      range(err, "promote-after", o->promote_after, 1, WM_PROMOTE_AFTER_MAX) ?:
 	      range(err, "idle (seconds)", (double)o->idle_ns / SECOND, 1, 3600) ?:
 	      range(err, "udp-idle (seconds)", (double)o->udp_idle_ns / SECOND, 1, 3600) ?:
-	      range(err, "flow-table", o->table_flows, 1 << (WM_FLOW_BITS_MIN + 3),
-		    8ull << WM_FLOW_BITS_MAX) ?:
+	      range(err, "flow-table", o->table_flows, WM_FLOWS_MIN, WM_FLOWS_MAX) ?:
 	      range(err, "installs-per-second", o->installs_per_second, 1, 1e7) ?:
 	      /* rules.c asks no longer than 5 s for an answer */
 	      range(err, "install-delay (seconds)", (double)o->install_delay_ns / SECOND, 0, 4) ?:
@@ -220,18 +220,6 @@ static uint32_t scaled(double value, uint32_t scale)
 	return part < 1 ? 1 : part;
 }
 
-/* As the daemon sizes the table (user/daemon/sizes.c). */
-static uint32_t flow_bits(uint64_t flows, uint32_t scale)
-{
-	uint32_t bits = WM_FLOW_BITS_MIN;
-
-	while (bits < WM_FLOW_BITS_MAX && (uint64_t)WM_FLOW_WAYS << bits < flows)
-		bits++;
-	for (; scale > 1 && bits > 1; scale /= 2)
-		bits--;
-	return bits;
-}
-
 static struct wm_replay_options replay_of(const struct wm_sizing *o, uint32_t rules,
 					  uint32_t scale)
 {
@@ -246,7 +234,7 @@ static struct wm_replay_options replay_of(const struct wm_sizing *o, uint32_t ru
 			.idle_ns = o->idle_ns,
 		},
 		.counting = {
-			.flow_bits = flow_bits(o->table_flows, scale),
+			.flow_buckets = scaled(wm_flow_buckets_for(o->table_flows), scale),
 			.promote_after = o->promote_after,
 			.event_budget = scaled(event_budget(o), scale),
 			.udp_idle = scaled(o->udp_idle_ns, tick_ns),
