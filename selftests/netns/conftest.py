@@ -15,7 +15,10 @@ TEST_TIMEOUT = 120  # seconds for one test and its fixtures
 alive = []  # topologies, for the logs
 
 
-def pytest_configure():
+def pytest_configure(config):
+    config.addinivalue_line("markers", "kernel: what it tests is the kernel's too: run in a guest "
+                            "with the series as well")
+
     def end(number, _frame):
         raise KeyboardInterrupt(f"signal {number}")
 

@@ -112,6 +112,7 @@ def dropped(net):
     return {name: n for name, n in net.balancer.counters().items() if name.startswith("drop_") and n}
 
 
+@pytest.mark.kernel
 @pytest.mark.parametrize("v6", [False, True])
 def test_every_packet_reaches_the_consumer_in_order(running, v6):
     consumer = Consumer(running)
@@ -131,6 +132,7 @@ def test_every_packet_reaches_the_consumer_in_order(running, v6):
     assert not dropped(running)
 
 
+@pytest.mark.kernel
 def test_flow_table_rules_and_counters_go_on_working(running):
     consumer = Consumer(running)
     made = flows(running, running.vips[0], 4)
@@ -171,6 +173,7 @@ def test_without_a_consumer_packets_are_dropped_with_a_reason(running):
     assert dropped(running) == {"drop_local": 10}
 
 
+@pytest.mark.kernel
 @pytest.mark.parametrize("how", ["kill", "stop"])
 def test_the_daemon_may_come_and_go(running, how):
     consumer = Consumer(running)
@@ -204,6 +207,7 @@ def test_the_daemon_may_come_and_go(running, how):
     assert not any(counted[key] for key in ("stall_kicks", "dropped", "fill_empty", "tx_full"))
 
 
+@pytest.mark.kernel
 def test_a_consumer_that_was_killed_leaves_nothing(running):
     flow = udp_socket(running, running.vips[0], PORT)
     flow.settimeout(5 * SLOW)
