@@ -6,8 +6,8 @@
 # The tests are queue_guest.py. TAP; exit status 1 if one failed, 4 if no guest can
 # be had here.
 
-top=$(cd "$(dirname "$0")/../.." && pwd)
-vm=$top/scripts/vm
+# shellcheck source=selftests/lib/vm.sh
+. "$(dirname "$0")/../lib/vm.sh"
 
 # What the series is meant to bring; a kernel that lacks it then is a failure.
 for command in queue-stop queue-set; do
@@ -17,13 +17,6 @@ for command in queue-stop queue-set; do
 	}
 done
 
-why=$("$vm" --build-only 2>&1) || {
-	echo "1..0 # SKIP $(tail -n 1 <<< "$why")"
-	exit 4
-}
-
-make -s -C "$top" all >&2 || { echo '1..1'; echo 'not ok 1 build'; exit 1; }
-"$vm" --timeout 900 -- /usr/bin/python3 "$top/selftests/vm/queue_guest.py"
-status=$?
-[ $status = 0 ] || echo "# scripts/vm: exit status $status"
-exit $((status != 0))
+need_kernel
+need_build
+in_guest --timeout 900 -- env "BUILD=$build" /usr/bin/python3 "$top/selftests/vm/queue_guest.py"

@@ -1,28 +1,34 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# The queue commands and XDP_ANY_QUEUE: the kernel's own tests of that part of the
-# series, in a guest. With --debug the guest has lockdep and KASAN, which takes a
-# good deal longer. TAP, one line a case; exit status 1 if one failed or the kernel
-# complained, 4 if no guest can be had here.
+# Queues one by one: the kernel's own tests of that part of the series, in a guest. With
+# --debug the guest has lockdep and KASAN, which takes a good deal longer. virtio_net is
+# tested on two devices that QEMU links. TAP, one line a case; exit status 1 if one failed
+# or the kernel complained, 4 if no guest can be had here.
 
-top=$(cd "$(dirname "$0")/../.." && pwd)
-vm=("$top/scripts/vm" --timeout 1800 --memory 3G)
-[ "${1:-}" != --debug ] || vm+=(--debug)
+# shellcheck source=selftests/lib/vm.sh
+. "$(dirname "$0")/../lib/vm.sh"
 
-why=$("${vm[@]}" --build-only 2>&1) || {
-	echo "1..0 # SKIP $(tail -n 1 <<< "$why")"
-	exit 4
-}
+tests='queue_mgmt queue_xdp queue_veth virtio_queues xsk_any_queue'
+timeout=2400
+if [ "${1:-}" = --debug ]; then
+	kernel=(--debug)
+	timeout=7200
+fi
+
+need_kernel
 
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 # shellcheck disable=SC2016 # expands in the guest
-"${vm[@]}" -- bash -c '
+"$vm" "${kernel[@]}" --nic --timeout $timeout --memory 3G -- bash -c '
 	cd "$KSFT/drivers/net/netdevsim" || exit 1
 	rc=0
-	for t in queue_mgmt xsk_any_queue; do
-		/usr/bin/python3 ./$t.py || rc=1
+	export KSFT_MACHINE_SLOW=yes
+	for t in '"$tests"'; do
+		SECONDS=0
+		/usr/bin/python3 ./$t.py || { rc=1; echo "# $t.py failed"; }
+		echo "# $t.py: $SECONDS s"
 	done
 	exit $rc' > "$log" 2>&1
 status=$?
