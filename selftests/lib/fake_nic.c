@@ -151,14 +151,9 @@ static void on_gone(void *arg, const struct wm_flow *flow)
 	((struct world *)arg)->gone[nic_number(flow)]++;
 }
 
-static void on_held(void *arg, const struct wm_flow *flow)
-{
-	((struct world *)arg)->held[nic_number(flow)]++;
-}
-
 static void start(struct world *w)
 {
-	struct wm_rules_hooks hooks = { on_active, on_used, on_gone, on_held, w };
+	struct wm_rules_hooks hooks = { on_active, on_used, on_gone, w };
 
 	w->rules = wm_rules__new(&nic_ops, &w->nic, &w->options, &hooks);
 	assert_non_null(w->rules);

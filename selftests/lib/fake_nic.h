@@ -54,7 +54,7 @@ struct world {
 	struct wm_rules *rules;
 	struct wm_rules_options options;
 	uint64_t now;
-	int active[FLOWS], used[FLOWS], gone[FLOWS], held[FLOWS]; /* calls of the hooks */
+	int active[FLOWS], used[FLOWS], gone[FLOWS]; /* calls of the hooks */
 };
 
 /* Fixtures of cmocka. The rules are made with 1000 rules, 10000 installs a

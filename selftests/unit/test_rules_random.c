@@ -130,7 +130,7 @@ static void heal(struct world *w)
 static void start_random(struct random *r)
 {
 	struct wm_rules_hooks hooks = {
-		.gone = random_gone, .held = random_gone, .arg = r,
+		.gone = random_gone, .arg = r,
 	};
 	struct world *w = r->w;
 

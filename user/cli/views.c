@@ -421,7 +421,7 @@ static const struct column size_columns[] = {
 	{ "rules_max", "MOST", FORMAT_COUNT, "rules in the NIC, the most at any time" },
 	{ "installs", "INSTALLS/S", FORMAT_COUNT, "rules installed a second" },
 	{ "evicted", "EVICTED/S", FORMAT_COUNT,
-	  "rules without packets that made room for others, a second" },
+	  "rules that made room for others, a second: without packets, or light" },
 	{ "idle", NULL, FORMAT_COUNT, "rules that ended because their flow was idle, a second" },
 	{ "closed", NULL, FORMAT_COUNT, "rules that ended with their connection, a second" },
 	{ "full", NULL, FORMAT_COUNT, "candidates that found every rule in use, a second" },

@@ -7,17 +7,18 @@
  * closes only put rules into lists. An offer that cannot be taken is forgotten,
  * and so is a rule that the NIC refused: all this costs is speed. Whoever counts
  * the flow's packets is told by the hook `gone`, counts anew, and offers it
- * again if it is still worth it; or by `held`, if only the moment was wrong: then
- * there is nothing to prove anew.
+ * again if it is still worth it.
  *
  * The NIC's list of rules is read every quarter of the idle time. That reading
  * ages the rules, and it is where the two sides are compared: a rule that the
  * NIC has lost is forgotten, a rule that we do not know of is deleted, a rule
  * with another mark than we think is installed again.
  *
- * A full table keeps the heaviest. A rule without a packet for a whole reading
- * makes room for a candidate, longest idle first; when every rule is in use, the
- * candidate is the one that goes.
+ * A full table moves towards the heaviest. A rule without a packet for a whole
+ * reading makes room for a candidate, longest idle first. When every rule is in
+ * use, the lightest few do: of a candidate nothing is known but that it was offered,
+ * and the more packets a flow has, the sooner it is. Who finds no room is held,
+ * counted anew and offered again, so flows compete in proportion to their packets.
  *
  * Single-threaded; the hooks must not call back into this file.
  */
@@ -50,8 +51,7 @@
  * INSTALLING is skipped by a NIC that answers at once. A rule that is replaced
  * (other mark) stays in the NIC until the new one is there; if that fails, the
  * old one is deleted, since the flow's packets belong elsewhere by now.
- * Each flow that was offered and not ignored as a duplicate gets one hook, `gone`
- * or `held`.
+ * Each flow that was offered and not ignored as a duplicate gets one hook `gone`.
  */
 
 enum {
@@ -61,6 +61,10 @@ enum {
 	REFUSED_SLOTS = 4096, /* refused flows that are remembered */
 	OFFERS_TO_VERIFY = 3, /* offers of an active flow: the NIC may have lost the rule */
 	MISSED_TO_FORGET = 2, /* readings without the rule: the NIC has lost it */
+	WEIGHTS = 32,         /* classes of packets from reading to reading, by powers of 2 */
+	LIGHT_PART = 16,      /* of a full table so much yields from reading to reading */
+	LIGHT_MEAN = 4,       /* of rules that have less than such a part of the mean, */
+	LIGHT_ANY = 256,      /* and so much of whatever rules, since all may be light */
 };
 
 #define MS_NS (WM_SECOND_NS / 1000)
@@ -72,6 +76,12 @@ enum {
 
 struct refused {
 	uint64_t hash, until;
+};
+
+/* Rules in use at a reading, by their packets since the one before. */
+struct light {
+	uint32_t rules[WEIGHTS]; /* by class; then: how many of them yield */
+	uint64_t n, packets;
 };
 
 struct wm_rules {
@@ -86,6 +96,7 @@ struct wm_rules {
 	struct wm_backoff install_backoff, remove_backoff;
 	uint32_t learned; /* rules after which the NIC said "full"; until the next reading */
 	uint32_t reading; /* number of the last reading */
+	struct light light;
 	uint64_t next_reading;
 	bool retiring;    /* take no offers: everything has to go */
 	struct refused refused[REFUSED_SLOTS];
@@ -199,42 +210,27 @@ static void tell_gone(struct wm_rules *r, const struct wm_flow *flow)
 		r->hooks.gone(r->hooks.arg, flow);
 }
 
-static void tell_held(struct wm_rules *r, const struct wm_flow *flow)
-{
-	if (r->hooks.held)
-		r->hooks.held(r->hooks.arg, flow);
-}
-
 static void tell_active(struct wm_rules *r, uint32_t i)
 {
 	if (r->hooks.active)
 		r->hooks.active(r->hooks.arg, &at(r, i)->flow);
 }
 
-static struct wm_flow take_away(struct wm_rules *r, uint32_t i)
+/* The NIC has nothing of this rule: forget it. */
+static void forget(struct wm_rules *r, uint32_t i)
 {
 	struct wm_flow flow = at(r, i)->flow;
 
 	r->stats.state[at(r, i)->state]--;
 	wm_ruletable__del(&r->table, i);
-	return flow;
-}
-
-/* The NIC has nothing of this rule: forget it. */
-static void forget(struct wm_rules *r, uint32_t i)
-{
-	struct wm_flow flow = take_away(r, i);
-
 	tell_gone(r, &flow);
 }
 
 /* The same of a candidate for which this is not the moment. */
 static void hold(struct wm_rules *r, uint32_t i)
 {
-	struct wm_flow flow = take_away(r, i);
-
 	r->stats.held++;
-	tell_held(r, &flow);
+	forget(r, i);
 }
 
 static void begin_delete(struct wm_rules *r, uint32_t i, enum wm_rule_end end, uint64_t now)
@@ -340,7 +336,7 @@ static void offer_new(struct wm_rules *r, const struct wm_flow *flow, uint32_t m
 		i = create(r, flow, WM_RULE_CANDIDATE, now);
 	if (i == WM_RULE_NONE) {
 		r->stats.held++;
-		tell_held(r, flow);
+		tell_gone(r, flow);
 		return;
 	}
 	wm_ruletable__set_mark(&r->table, i, WM_WANT, mark);
@@ -431,10 +427,16 @@ void wm_rules__retire_all(struct wm_rules *r, uint64_t now)
 
 /* --- install --- */
 
-/* The rule that is least worth its place. Only readings can tell. */
-static bool evict_idle(struct wm_rules *r, uint64_t now)
+/* Are there rules that would give up their places? Only readings can tell. */
+static bool some_yield(const struct wm_rules *r)
 {
-	uint32_t victim = first(r, WM_LIST_IDLE);
+	return length(r, WM_LIST_IDLE) || length(r, WM_LIST_LIGHT);
+}
+
+/* The rule that is least worth its place. */
+static bool evict_least(struct wm_rules *r, uint64_t now)
+{
+	uint32_t victim = first(r, length(r, WM_LIST_IDLE) ? WM_LIST_IDLE : WM_LIST_LIGHT);
 
 	if (victim == WM_RULE_NONE)
 		return false;
@@ -476,7 +478,7 @@ static void on_full(struct wm_rules *r, uint32_t i, uint64_t now)
 
 	r->stats.full++;
 	r->learned = least(r->learned, in_nic(r) - (e->state != WM_RULE_CANDIDATE));
-	if (again && evict_idle(r, now)) {
+	if (again && evict_least(r, now)) {
 		enter(r, i, WM_RULE_CANDIDATE, WM_LIST_NONE, now);
 		wm_ruletable__move_first(&r->table, i, WM_LIST_QUEUE);
 		return;
@@ -578,7 +580,7 @@ static void install_due(struct wm_rules *r, uint64_t now)
 /* More rules than allowed, after a change of the configuration. */
 static void shrink(struct wm_rules *r, uint64_t now)
 {
-	while (staying(r) > capacity(r) && evict_idle(r, now))
+	while (staying(r) > capacity(r) && evict_least(r, now))
 		;
 	for (uint32_t i = 0; i < r->table.top && staying(r) > capacity(r); i++) {
 		if (at(r, i)->list != WM_LIST_FREE && at(r, i)->state == WM_RULE_ACTIVE)
@@ -586,13 +588,13 @@ static void shrink(struct wm_rules *r, uint64_t now)
 	}
 }
 
-/* Idle rules go for the candidates that the budget would let in now. */
+/* Idle and light rules go for the candidates that the budget would let in now. */
 static void make_room(struct wm_rules *r, uint64_t now)
 {
 	uint64_t come = least(length(r, WM_LIST_QUEUE), install_max(r));
 
 	shrink(r, now);
-	while (staying(r) + come > limit(r) && evict_idle(r, now))
+	while (staying(r) + come > limit(r) && evict_least(r, now))
 		;
 }
 
@@ -602,7 +604,7 @@ static void hold_surplus(struct wm_rules *r)
 {
 	uint32_t i;
 
-	if (staying(r) < limit(r) || length(r, WM_LIST_IDLE) || length(r, WM_LIST_DELETING))
+	if (staying(r) < limit(r) || some_yield(r) || length(r, WM_LIST_DELETING))
 		return;
 	while ((i = first(r, WM_LIST_QUEUE)) != WM_RULE_NONE) {
 		r->stats.full++;
@@ -741,6 +743,7 @@ static void account(struct wm_rules *r, struct wm_rule_entry *e, const struct wm
 	e->nic_bytes = s->bytes;
 	e->packets += packets;
 	e->bytes += bytes;
+	e->lately = packets < UINT32_MAX ? packets : UINT32_MAX;
 	r->stats.packets += packets;
 	r->stats.bytes += bytes;
 	if (packets || (r->caps.uses && s->last_used_ns > e->used_at)) {
@@ -786,17 +789,68 @@ static void on_listed(void *arg, const struct wm_rule *rule, const struct wm_rul
 		account(r, at(r, i), stats, reader->now);
 }
 
+/* Classes of weight: packets of one reading, by their logarithm. */
+static uint32_t class_of(uint32_t packets)
+{
+	return packets ? 31 - __builtin_clz(packets) : 0;
+}
+
+static void count_light(struct light *l, uint32_t packets)
+{
+	l->rules[class_of(packets)]++;
+	l->n++;
+	l->packets += packets;
+}
+
+/* How many of each class yield, the lightest first. Rules that are as heavy as the
+ * mean, or nearly, are changed seldom: if all are alike it brings nothing, and if heavy
+ * flows are outside, the first of them that comes in lifts the mean. */
+static void share_out(struct light *l, uint32_t max)
+{
+	uint32_t any = max / LIGHT_ANY, light = (max + LIGHT_PART - 1) / LIGHT_PART, taken = 0;
+
+	for (uint32_t class = 0; class < WEIGHTS; class++) {
+		bool heavy = (2ull << class) * LIGHT_MEAN * l->n > l->packets;
+		uint32_t places = heavy ? any : light;
+
+		l->rules[class] = least(l->rules[class], places > taken ? places - taken : 0);
+		taken += l->rules[class];
+	}
+}
+
+/* After a reading: who yields in a full table. Without packet counters nobody does:
+ * then all rules in use weigh the same. */
+static void choose_light(struct wm_rules *r)
+{
+	share_out(&r->light, limit(r));
+	for (uint32_t i = 0; i < r->table.top; i++) {
+		struct wm_rule_entry *e = at(r, i);
+		uint32_t class = class_of(e->lately);
+
+		if (e->list == WM_LIST_NONE && e->state == WM_RULE_ACTIVE && e->weighed &&
+		    r->light.rules[class]) {
+			r->light.rules[class]--;
+			wm_ruletable__move(&r->table, i, WM_LIST_LIGHT);
+		}
+		e->weighed = false;
+	}
+}
+
 static void note_use(struct wm_rules *r, uint32_t i)
 {
 	struct wm_rule_entry *e = at(r, i);
 
 	if (e->moved) {
 		e->offers = 0;
-		if (e->list == WM_LIST_IDLE)
+		if (e->list == WM_LIST_IDLE || e->list == WM_LIST_LIGHT)
 			wm_ruletable__move(&r->table, i, WM_LIST_NONE);
+		e->weighed = !e->fresh;
+		if (e->weighed)
+			count_light(&r->light, e->lately);
 		if (r->hooks.used)
 			r->hooks.used(r->hooks.arg, &e->flow);
-	} else if (!e->fresh && tells_use(r) && e->list == WM_LIST_NONE) {
+	} else if (!e->fresh && tells_use(r) &&
+		   (e->list == WM_LIST_NONE || e->list == WM_LIST_LIGHT)) {
 		wm_ruletable__move(&r->table, i, WM_LIST_IDLE);
 	}
 	e->fresh = false;
@@ -834,6 +888,7 @@ static void read_due(struct wm_rules *r, uint64_t now)
 		return;
 	r->next_reading = now + reading_interval(r);
 	r->learned = UINT32_MAX;
+	r->light = (struct light){};
 	r->reading++;
 	ret = listed ? r->ops->list(r->off, on_listed, &reader) : 0;
 	if (ret && ret != -ENODEV)
@@ -841,6 +896,7 @@ static void read_due(struct wm_rules *r, uint64_t now)
 	for (uint32_t i = 0; i < r->table.top; i++)
 		if (at(r, i)->list != WM_LIST_FREE && at(r, i)->state == WM_RULE_ACTIVE)
 			judge(r, i, listed, now);
+	choose_light(r);
 }
 
 /* --- start --- */
@@ -891,7 +947,7 @@ static uint64_t next_install(const struct wm_rules *r)
 	uint32_t waiting = length(r, WM_LIST_AGAIN);
 	uint64_t part = wm_bucket__burst(&r->bucket) / 10, ready;
 
-	if (in_nic(r) < limit(r) || (staying(r) >= limit(r) && length(r, WM_LIST_IDLE)))
+	if (in_nic(r) < limit(r) || (staying(r) >= limit(r) && some_yield(r)))
 		waiting += length(r, WM_LIST_QUEUE);
 	if (!waiting)
 		return UINT64_MAX;

@@ -54,17 +54,15 @@ struct wm_rules_stats {
 
 /*
  * What the outside does when a rule comes or goes. May be NULL; must not call
- * back. A flow that was offered gets one `gone` or one `held`, sooner or later. At
- * `gone`, also after a refusal, whoever counts its packets is to count anew. A flow
- * that was held (over budget, full, backing off) is not: counted anew a heavy one
- * would be offered again within milliseconds and again be held. It is as proven as
- * before, and is to be offered again in its own time (the data plane: every tick).
+ * back. A flow that was offered gets one `gone`, sooner or later: also when it was
+ * not taken, or refused, so that whoever counts its packets may count anew. Who
+ * is held because of a full table is then offered as often as it is heavy, and so
+ * wins the places that come free.
  */
 struct wm_rules_hooks {
 	void (*active)(void *arg, const struct wm_flow *flow); /* installed */
 	void (*used)(void *arg, const struct wm_flow *flow);   /* had packets since last time */
 	void (*gone)(void *arg, const struct wm_flow *flow);   /* not in the NIC (any more) */
-	void (*held)(void *arg, const struct wm_flow *flow);   /* not taken, for now */
 	void *arg;
 };
 

@@ -25,6 +25,7 @@ enum wm_rule_list {
 	WM_LIST_AGAIN,    /* active rules to install again */
 	WM_LIST_WAITING,  /* the NIC has not yet answered, oldest first */
 	WM_LIST_IDLE,     /* active rules without packets, longest idle first */
+	WM_LIST_LIGHT,    /* active rules with the fewest packets, when all have some */
 	WM_LIST_DELETING, /* to be deleted */
 	WM_LIST_FAILED,   /* a removal failed, try again later */
 	WM_LIST_FREE,     /* no rule at all */
@@ -52,6 +53,8 @@ struct wm_rule_entry {
 	bool closing;     /* delete it as soon as the NIC has answered */
 	bool fresh;       /* active since the last reading */
 	bool moved;       /* had packets in the last reading */
+	bool weighed;     /* counted in this reading, with */
+	uint32_t lately;  /* so many packets since the one before */
 	uint8_t offers;   /* offered again while active */
 	uint8_t missed;   /* readings in which the NIC did not show it */
 	uint32_t seen;    /* number of the reading that showed it last */

@@ -36,7 +36,7 @@
 /* What is on the way of a flow's number: it may be used again when none is left. */
 struct state {
 	uint32_t events; /* in the perf buffer */
-	bool offered;    /* rules.c owes us a `gone` or a `held` */
+	bool offered;    /* rules.c owes us a `gone` */
 	bool ended;
 	uint32_t rest;   /* place among the resting, from 1 on; 0: plays */
 	uint64_t counted; /* resting: its packets are counted up to here */
@@ -200,19 +200,6 @@ static void on_gone(void *arg, const struct wm_flow *flow)
 
 	wm_counting__restart(&r->counting, flow);
 	wake(r, number, r->now, false);
-	if (!state)
-		return;
-	state->offered = false;
-	let_go(r, number);
-}
-
-/* It stays as it is, also at rest, until the flow table names it again. */
-static void on_held(void *arg, const struct wm_flow *flow)
-{
-	struct wm_replay *r = arg;
-	uint32_t number = wm_source__number(flow);
-	struct state *state = state_of(r, number);
-
 	if (!state)
 		return;
 	state->offered = false;
@@ -447,7 +434,7 @@ struct wm_replay *wm_replay__new(const struct wm_replay_options *options, struct
 {
 	const struct wm_card_options card = { options->capacity, options->install_delay_ns, s };
 	struct wm_replay *r = calloc(1, sizeof(*r));
-	const struct wm_rules_hooks hooks = { on_active, on_used, on_gone, on_held, r };
+	const struct wm_rules_hooks hooks = { on_active, on_used, on_gone, r };
 
 	if (!r)
 		return NULL;
