@@ -109,7 +109,8 @@ static __always_inline int push_header(struct xdp_md *ctx, const struct wm_dest 
 	struct mac smac;
 
 	if (!v4 && encap_local(dest->encap)) {
-		in->local = local_send(ctx, dest->mark, wm_jhash_2words(in->client, in->sport, 0));
+		in->local = local_send(ctx, dest->mark, wm_jhash_2words(in->client, in->sport, 0),
+				       wm_local_number(dest->real));
 		return in->local ? GO_ON : WM_C_DROP_LOCAL;
 	}
 	if (data + ETH_HLEN > end || (v4 && in->len > 0xffff - sizeof(struct iphdr)))

@@ -35,10 +35,10 @@ struct {
 	__uint(max_entries, WM_EVENTS_BYTES_DEFAULT);
 } wm_events SEC(".maps");
 
-/* The local consumer's sockets, by receive queue. */
+/* The sockets of local consumers, by wm_xsk_key(). */
 struct {
 	__uint(type, BPF_MAP_TYPE_XSKMAP);
-	__uint(max_entries, WM_XSK_QUEUES_MAX);
+	__uint(max_entries, WM_XSK_KEYS);
 	__uint(key_size, sizeof(__u32));
 	__uint(value_size, sizeof(__u32));
 } wm_xsks SEC(".maps");

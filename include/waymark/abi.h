@@ -24,7 +24,7 @@
 
 /* Raised by every change of a layout below: a daemon adopts a running program
  * only if the versions are the same. */
-#define WM_ABI_VERSION 5
+#define WM_ABI_VERSION 6
 #define WM_ABI_MAGIC 0x796d6177 /* "waym" */
 
 /* Names of the program and of the maps, as the kernel shows them. A daemon that
@@ -66,6 +66,14 @@ enum wm_family {
 	WM_IPV4 = 4,
 	WM_IPV6 = 6,
 };
+
+/* A local consumer in an address's place: 15 bytes of its name and one of its number. */
+enum { WM_LOCAL_NUMBER = 15 };
+
+static inline __u8 wm_local_number(const __be32 addr[4])
+{
+	return ((const __u8 *)addr)[WM_LOCAL_NUMBER];
+}
 
 /* A flow as events, rules and the software NIC name it. No holes: it is a key
  * of hash maps. */
@@ -117,7 +125,13 @@ struct wm_ctl {
 	__u32 ring_seed_v6;
 	__be32 src4;         /* upper 16 bits of the outer IPv4 source */
 	__be32 src6[3];      /* upper 96 bits of the outer IPv6 source */
-	__u32 pad[8];
+	/* Numbers of the interfaces after the first that local consumers have sockets on.
+	 * Whatever is not here is the first. */
+	__u32 local_port[WM_LOCAL_PORTS_MAX - 1];
+	/* Whose the sockets of each local consumer are, for the next daemon: a hash of its
+	 * name. */
+	__u32 local_name[WM_LOCALS_MAX];
+	__u32 pad;
 };
 
 /* --- vips --- */
@@ -166,7 +180,7 @@ struct wm_dest {
 	__u8 encap;          /* enum wm_encap: inner and outer family; odd: the inner is IPv4 */
 	__u8 proto;          /* the vip's protocol */
 	__be32 vip_addr[4];  /* the vip's address: what a marked packet must carry */
-	__be32 real[4];      /* the outer destination; the name of a local consumer */
+	__be32 real[4];      /* the outer destination; name and number of a local consumer */
 	__be16 vip_port;     /* the vip's port, 0 for every port */
 	__be16 port_mask;    /* 0xffff, or 0 with vip_port 0 */
 	__u8 dmac[6];        /* next hop towards the real */

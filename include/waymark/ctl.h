@@ -57,10 +57,11 @@
  *          -> {protocol, source, destination, vip (null: not ours), slot, dest,
  *             real (null: nobody), outer_source,
  *             flow (null or {dest, real}: what the flow table says instead)}
- * xsk      -> {name, path, device, connected (bool), pid, uid (0 unless connected), one_socket
- *             (bool), sockets [ {socket, rx_dropped, rx_ring_full, rx_fill_empty, rx_invalid,
- *             tx_invalid, tx_ring_empty} ]}
- *             the local consumer; an error where none is configured
+ * xsk      name -> {name, path, device (names, by blanks), connected (bool), pid, uid (0
+ *             unless connected), one_socket (bool), sockets [ {socket, device,
+ *             rx_dropped, rx_ring_full, rx_fill_empty, rx_invalid, tx_invalid,
+ *             tx_ring_empty} ]}
+ *             a local consumer; an error where there is none. No name: the only one
  * reload   -> {summary}            (an error changes nothing). The reply comes when the
  *             change is made; others are served meanwhile. One that is asked for while
  *             another runs begins after it, and one serves all who asked by then.

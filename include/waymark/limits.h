@@ -87,4 +87,8 @@ enum {
 #define WM_RING_SEED_V4 33554944u
 #define WM_RING_SEED_V6 512u
 
+/* Local consumers, and interfaces that they may have sockets on. */
+#define WM_LOCALS_MAX 4
+#define WM_LOCAL_PORTS_MAX 4
+
 #endif

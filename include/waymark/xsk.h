@@ -28,10 +28,22 @@ struct wm_xsk_meta {
 };
 
 enum {
-	/* Receive queues of a device that sockets may serve: descriptors of one
-	 * message between processes (253) bound it. */
+	/* Receive queues of a device that sockets may serve. */
 	WM_XSK_QUEUES_MAX = 128,
+	/* Sockets of one process: descriptors of one message between processes (253)
+	 * bound it. */
+	WM_XSK_SOCKETS_MAX = 128,
+	WM_XSK_DEVICES_MAX = WM_LOCAL_PORTS_MAX,
+	WM_XSK_CONSUMERS_MAX = WM_LOCALS_MAX,
 };
+
+/* Where the socket of a consumer stands in the data plane's xskmap. */
+static inline __u32 wm_xsk_key(__u32 consumer, __u32 device, __u32 queue)
+{
+	return (consumer * WM_XSK_DEVICES_MAX + device) * WM_XSK_QUEUES_MAX + queue;
+}
+
+#define WM_XSK_KEYS (WM_XSK_CONSUMERS_MAX * WM_XSK_DEVICES_MAX * WM_XSK_QUEUES_MAX)
 
 /* The program of `waymark xsk`: names, its constants and counters. */
 #define WM_XSK_PROG "wm_xsk"

@@ -4,6 +4,7 @@ is a real of a vip. waymarkd makes its AF_XDP sockets and hands them over; veth,
 copy mode, two queues. The consumer is Documentation/examples/responder.c."""
 import contextlib
 import itertools
+import json
 import os
 import re
 import shutil
@@ -18,6 +19,7 @@ from waymark import BUILD, Balancer, SoftNic, attach_decap
 
 NOBODY = 65534
 PORT = 7
+SECOND_MAC = "02:00:0a:c8:00:03"
 
 
 class Consumer:
@@ -25,7 +27,7 @@ class Consumer:
 
     number = itertools.count(1)
 
-    def __init__(self, net, *options, user=NOBODY, wait=True):
+    def __init__(self, net, *options, user=NOBODY, wait=True, socket_path=None):
         self.net = net
         program = net.dir / "responder"
         if not program.exists():  # the build directory may be closed to nobody
@@ -33,7 +35,8 @@ class Consumer:
             program.chmod(0o755)
         who = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", "--inh-caps=-all",
                "--bounding-set=-all", "--no-new-privs"]
-        self.process = net.reals[2].start([*who, program, *options, net.local_socket],
+        self.process = net.reals[2].start([*who, program, *options,
+                                           socket_path or net.local_socket],
                                           log=f"responder-{next(self.number)}.log")
         if wait:
             wait_for(lambda: "ready" in self.process.output() or not self.process.running(),
@@ -84,12 +87,12 @@ def running(net):
     return net
 
 
-def stats(net):
-    return net.balancer.ask("xsk", "stats")
+def stats(net, *name):
+    return net.balancer.ask("xsk", "stats", *name)
 
 
-def connected(net):
-    return stats(net)["connected"]
+def connected(net, *name):
+    return stats(net, *name)["connected"]
 
 
 def flows(net, vip, number=16):
@@ -327,6 +330,202 @@ def test_sockets_of_a_device_that_is_gone_are_refused(running):
     assert consumer.finish()["packets"] == 1
 
 
+# --- several interfaces ---
+
+
+@pytest.fixture
+def two_nics(net):
+    """The balancer has eth1, with one queue, in the same link; the client reaches the second
+    vip through it, and both vips are the consumer's."""
+
+    def connect_second():
+        net.wire.ip(f"link add lb1 mtu 1600 type veth peer name eth1 mtu 1600 "
+                    f"address {SECOND_MAC} netns {net.lb.name}")
+        net.wire.sysctl("net.ipv6.conf.lb1.disable_ipv6", 1)
+        net.wire.ip("link set lb1 master br0 up")
+        net.lb.ip("link set eth1 up")
+
+    net.connect_second = connect_second
+    connect_second()
+    net.client.ip(f"neigh replace 10.200.0.3 lladdr {SECOND_MAC} dev eth0")
+    net.client.ip(f"route add {net.vips[1]}/32 via 10.200.0.3 onlink dev eth0")
+    net.balancer.config["interface"] = ["eth0", "eth1"]
+    net.balancer.vip(f"udp4-2-{PORT}")["reals"] = [{"local": "echo"}]
+    net.balancer.write()
+    net.balancer.start()
+    return net
+
+
+def received_by(net, device):
+    return json.loads(net.lb.run(f"ip -j -s link show {device}").stdout)[0]["stats64"]["rx"]["packets"]
+
+
+def exchange(made, numbers):
+    for number in numbers:
+        for flow in made:
+            ping(flow, number)
+        for flow in made:
+            check(flow, number)
+
+
+@pytest.mark.kernel
+def test_one_consumer_serves_two_interfaces(two_nics):
+    net = two_nics
+    consumer = Consumer(net)
+    made = flows(net, net.vips[0], 4) + flows(net, net.vips[1], 4)
+    before = received_by(net, "eth1")
+    exchange(made, range(40))
+    assert received_by(net, "eth1") - before >= 160  # not all by the first
+    said = stats(net)
+    assert said["device"] == "eth0 eth1"
+    devices = [row["device"] for row in said["sockets"]]
+    assert sorted(set(devices)) == ["eth0", "eth1"] and devices == sorted(devices)
+    net.balancer.kill()
+    exchange(made, range(40, 60))
+    net.balancer.start()
+    wait_for(lambda: connected(net), "the consumer to be known")
+    exchange(made, range(60, 80))
+    assert not dropped(net)
+    counted = consumer.finish()
+    assert counted["packets"] == counted["sent"] == 80 * len(made)
+
+
+@pytest.mark.kernel
+def test_an_interface_may_come_and_go(two_nics):
+    net = two_nics
+    consumer = Consumer(net)
+    first, second = flows(net, net.vips[0], 2), flows(net, net.vips[1], 2)
+    exchange(first + second, range(10))
+    net.lb.ip("link delete eth1")
+    wait_for(lambda: "interface eth1 is gone" in net.balancer.daemon.output(), "the daemon to notice")
+    exchange(first, range(10, 20))
+    net.connect_second()
+    # Its sockets were for what is gone: it is told so, and the next one gets others.
+    assert consumer.process.wait() == 1
+    assert "Stale" in consumer.process.output()
+    consumer = Consumer(net)
+    exchange(first + second, range(20, 30))
+    assert consumer.finish()["packets"] == 40
+
+
+def test_more_interfaces_than_there_is_room_for(net):
+    net.balancer.config["interface"] = [f"eth{i}" for i in range(5)]
+    net.balancer.write()
+    done = net.balancer.run()
+    assert done.returncode and "local: expected at most 4 interfaces, found 5" in done.stderr
+
+
+# --- several consumers ---
+
+
+@pytest.fixture
+def several(net):
+    """Two consumers, each with a vip; what is started must do for both."""
+    net.sockets = {name: net.dir / f"{name}.sock" for name in ("one", "two")}
+    net.balancer.config["local"] = [
+        {"name": name, "socket": str(path), "mode": "0660", "group": "nogroup"}
+        for name, path in net.sockets.items()]
+    for name, vip in (("one", f"udp4-1-{PORT}"), ("two", f"udp4-2-{PORT}"), ("one", f"udp6-1-{PORT}")):
+        net.balancer.vip(vip)["reals"] = [{"local": name}]
+    net.balancer.write()
+    return net
+
+
+def need_any_queue(net):
+    """The kernel has sockets for all queues."""
+    probe = net.lb.run([BUILD / "waymark", "xsk", "count", "eth0", "--port", "1",
+                        "--sockets", "one", "--seconds", "0.1"], check=False)
+    if probe.returncode:
+        assert "WM_ANY_QUEUE" not in os.environ, probe.stderr
+        pytest.skip("this kernel has no XDP_ANY_QUEUE")
+
+
+@pytest.fixture
+def any_queue(several):
+    need_any_queue(several)
+    several.balancer.start()
+    return several
+
+
+def test_several_consumers_need_sockets_for_all_queues(several):
+    done = several.lb.run([BUILD / "waymark", "xsk", "count", "eth0", "--port", "1", "--sockets",
+                           "one", "--seconds", "0.1"], check=False)
+    if not done.returncode:
+        pytest.skip("this kernel has XDP_ANY_QUEUE")
+    done = several.balancer.run()
+    assert done.returncode and "local: 2 consumers" in done.stderr
+    assert "XDP_ANY_QUEUE" in done.stderr and "name one" in done.stderr
+    assert several.balancer.prog_id() is None
+
+
+@pytest.mark.kernel
+def test_each_consumer_gets_what_is_its_own(any_queue):
+    net = any_queue
+    one, two = (Consumer(net, socket_path=path) for path in net.sockets.values())
+    for_one, for_two = flows(net, net.vips[0], 8), flows(net, net.vips[1], 8)
+    exchange(for_one + for_two, range(20))
+    exchange(for_two, range(20, 30))
+    assert [stats(net, name)["pid"] for name in net.sockets] == [one.process.pid, two.process.pid]
+    done = net.balancer.cli("xsk", "stats", check=False)
+    assert done.returncode == 1 and "which local consumer?" in done.stderr
+    done = net.balancer.cli("xsk", "stats", "three", check=False)
+    assert done.returncode == 1 and 'no local consumer "three"' in done.stderr
+    # One that does not read, or is gone, is no matter to the other.
+    one.process.signal(signal.SIGSTOP)
+    for flow in for_one:
+        ping(flow, 99)
+    exchange(for_two, range(30, 40))
+    one.process.signal(signal.SIGCONT)
+    for flow in for_one:
+        check(flow, 99)
+    assert one.finish()["packets"] == 21 * 8
+    exchange(for_two, range(40, 50))
+    wait_for(lambda: not connected(net, "one"), "the daemon to notice")
+    ping(for_one[0], 100)
+    wait_for(lambda: dropped(net) == {"drop_local": 1}, "a drop")
+    assert two.finish()["packets"] == 50 * 8
+
+
+@pytest.mark.kernel
+def test_a_consumer_without_a_queue_to_hold(several):
+    net = several
+    net.sockets["three"] = net.dir / "three.sock"
+    net.balancer.config["local"].append({"name": "three", "socket": str(net.sockets["three"]),
+                                         "mode": "0660", "group": "nogroup"})
+    net.balancer.write()
+    need_any_queue(net)
+    net.balancer.start()
+    three = Consumer(net, wait=False, socket_path=net.sockets["three"])
+    assert three.process.wait() == 1
+    assert "eth0 has 2 receive queues, and the socket is to hold queue 2" in three.process.output()
+    two = Consumer(net, socket_path=net.sockets["two"])
+    exchange(flows(net, net.vips[1], 4), range(10))
+    assert two.finish()["packets"] == 40
+
+
+@pytest.mark.kernel
+def test_consumers_that_change_places_get_nothing_of_each_other(any_queue):
+    net = any_queue
+    one, two = (Consumer(net, socket_path=path) for path in net.sockets.values())
+    for_one, for_two = flows(net, net.vips[0], 4), flows(net, net.vips[1], 4)
+    exchange(for_one + for_two, range(10))
+    net.balancer.stop()
+    two.process.signal(signal.SIGSTOP)  # it cannot say that it is there
+    net.balancer.config["local"].reverse()
+    net.balancer.write()
+    net.balancer.start()
+    wait_for(lambda: connected(net, "one"), "the first one to be known")
+    exchange(for_one, range(10, 20))
+    for flow in for_two:  # its place was the first one's
+        ping(flow, 10)
+    wait_for(lambda: dropped(net) == {"drop_local": 4}, "drops")
+    two.process.signal(signal.SIGCONT)
+    wait_for(lambda: connected(net, "two"), "the second one to be known")
+    exchange(for_one + for_two, range(20, 30))
+    assert one.finish()["packets"] == 30 * 4
+    assert two.finish()["packets"] == 20 * 4
+
+
 # --- refused ---
 
 
@@ -359,10 +558,11 @@ def test_nonsense_on_the_socket(running):
     consumer = Consumer(running)
     flow = udp_socket(running, running.vips[0], PORT)
     flow.settimeout(5 * SLOW)
-    size = 9 * 4 + 16 + 256  # struct wm_handover
-    strange = struct.pack("=8I", 0x68786d77, 1, 9, 0, 1, 1, 64, 2048).ljust(size, b"\0")
-    resume = struct.pack("=9I16s", 0x68786d77, 1, 2, 0, 2, 2, 64, 2048, 0, b"eth0").ljust(size, b"\0")
-    for message in (b"x", b"\0" * 4096, strange, resume):
+    size = 8 * 4 + 4 * (16 + 4) + 256  # struct wm_handover
+    strange, resume, lie = (
+        struct.pack("=8I16sI", 0x68786d77, 2, kind, 0, 2048, 64, 0, 1, b"eth0", queues).ljust(size, b"\0")
+        for kind, queues in ((9, 2), (2, 2), (2, 1 << 31)))
+    for message in (b"x", b"\0" * 4096, strange, resume, lie):
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as peer:
             peer.settimeout(5 * SLOW)
             peer.connect(str(running.local_socket))

@@ -18,7 +18,9 @@
 
 #include "prog.h"
 
-enum { BITS = 8, DEST = 1, DEST6 = 2, FAR = 3, GENERATION = 1 };
+enum { BITS = 8, DEST = 1, DEST6 = 2, FAR = 3, SECOND = 4, GENERATION = 1 };
+
+enum { LOOPBACK = 1 }; /* what test runs come by */
 
 #define MARK(id) (GENERATION << BITS | (id))
 
@@ -30,7 +32,8 @@ static const struct packet_spec udp6 = { "fd00::3", "fd00:200:1::1", 4000, 53,
 static struct wm_dp *dp;
 static int xsk = -1;
 
-static void put(uint16_t id, const char *addr, const char *real, enum wm_encap local)
+static void put(uint16_t id, const char *addr, const char *real, enum wm_encap local,
+		uint8_t consumer)
 {
 	struct wm_dest dest = prog_dest(MARK(id), id, addr, 53, IPPROTO_UDP, real);
 
@@ -38,6 +41,7 @@ static void put(uint16_t id, const char *addr, const char *real, enum wm_encap l
 		dest.encap = local;
 		memset(dest.real, 0, sizeof(dest.real));
 		strcpy((char *)dest.real, "echo");
+		((uint8_t *)dest.real)[WM_LOCAL_NUMBER] = consumer;
 	}
 	wm_dp__dest_set(dp, id, &dest);
 	for (uint32_t slot = 0; slot < WM_RING_SLOTS; slot++)
@@ -51,6 +55,7 @@ static int setup(void **state)
 		prog_vip("10.200.1.1", 53, IPPROTO_UDP, DEST, DEST),
 		prog_vip("fd00:200:1::1", 53, IPPROTO_UDP, DEST6, DEST6),
 		prog_vip("10.200.1.2", 53, IPPROTO_UDP, FAR, FAR),
+		prog_vip("10.200.1.3", 53, IPPROTO_UDP, SECOND, SECOND),
 	};
 	struct wm_err err = {};
 
@@ -59,10 +64,11 @@ static int setup(void **state)
 		return 0;
 	if (wm_dp__open(&dp, &options, &err))
 		fail_msg("%s", err.text);
-	put(DEST, "10.200.1.1", "10.200.2.11", WM_ENCAP_LOCAL4);
-	put(DEST6, "fd00:200:1::1", "10.200.2.11", WM_ENCAP_LOCAL6);
-	put(FAR, "10.200.1.2", "10.200.2.11", WM_ENCAP_NONE);
-	if (wm_dp__vips_publish(dp, vips, 3, &err))
+	put(DEST, "10.200.1.1", "10.200.2.11", WM_ENCAP_LOCAL4, 0);
+	put(DEST6, "fd00:200:1::1", "10.200.2.11", WM_ENCAP_LOCAL6, 0);
+	put(FAR, "10.200.1.2", "10.200.2.11", WM_ENCAP_NONE, 0);
+	put(SECOND, "10.200.1.3", "10.200.2.11", WM_ENCAP_LOCAL4, 3);
+	if (wm_dp__vips_publish(dp, vips, 4, &err))
 		fail_msg("%s", err.text);
 	prog_expect_counters(dp, NULL, "start");
 	return 0;
@@ -88,14 +94,16 @@ static void need_root(void)
 }
 
 /* A socket with a ring is one, bound or not: the program cannot tell. */
-static void enter_socket(uint32_t queue)
+static void enter_socket(uint32_t key)
 {
 	int entries = 64;
 
+	if (xsk >= 0)
+		close(xsk); /* its entry goes with it */
 	xsk = socket(AF_XDP, SOCK_RAW, 0);
 	assert_true(xsk >= 0);
 	assert_int_equal(setsockopt(xsk, SOL_XDP, XDP_RX_RING, &entries, sizeof(entries)), 0);
-	assert_int_equal(bpf_map_update_elem(wm_dp__xsks_fd(dp), &queue, &xsk, 0), 0);
+	assert_int_equal(bpf_map_update_elem(wm_dp__xsks_fd(dp), &key, &xsk, 0), 0);
 }
 
 /* Runs it; checks verdict and counters. What stood in front of the packet goes to
@@ -195,6 +203,47 @@ static void packets_and_bytes_are_the_destinations(void **state)
 	assert_int_equal(stats.flows, 1);
 }
 
+/* What is at the key is the consumer's, the device's and the queue's alone. */
+static void each_consumer_has_its_sockets_by_device(void **state)
+{
+	static const int lost[] = { WM_C_DROP_LOCAL, -1 };
+	static const int lost_first[] = { WM_C_DROP_LOCAL, WM_C_FLOW_INSERT, -1 };
+	static const int hit[] = { WM_C_TX_HIT, -1 };
+	struct packet_spec second = udp;
+	struct wm_xsk_meta meta;
+
+	(void)state;
+	need_root();
+	second.dst = "10.200.1.3";
+	enter_socket(wm_xsk_key(0, 0, 0));
+	run(&second, 0, XDP_DROP, lost_first, NULL);
+	enter_socket(wm_xsk_key(3, 0, 0));
+	run(&second, 0, XDP_REDIRECT, hit, &meta);
+	assert_int_equal(meta.md.mark, MARK(SECOND));
+	wm_dp__ctl(dp)->local_port[1] = LOOPBACK; /* it is the third device */
+	run(&second, 0, XDP_DROP, lost, NULL);
+	enter_socket(wm_xsk_key(3, 2, 0));
+	run(&second, 0, XDP_REDIRECT, hit, &meta);
+	run(&second, MARK(SECOND), XDP_REDIRECT, (int[]){ WM_C_TX_MARKED, -1 }, &meta);
+	run(&udp, 0, XDP_DROP, lost_first, NULL);
+}
+
+/* A number that cannot be, from tables that somebody else wrote. */
+static void a_consumer_out_of_range_gets_nothing(void **state)
+{
+	static const int lost[] = { WM_C_DROP_LOCAL, WM_C_FLOW_INSERT, -1 };
+
+	(void)state;
+	need_root();
+	put(SECOND, "10.200.1.3", "10.200.2.11", WM_ENCAP_LOCAL4, 255);
+	enter_socket(wm_xsk_key(3, 3, 0));
+	wm_dp__ctl(dp)->local_port[2] = LOOPBACK;
+	struct packet_spec second = udp;
+
+	second.dst = "10.200.1.3";
+	run(&second, 0, XDP_DROP, lost, NULL);
+}
+
 /* A socket that is there changes nothing for a distant real. */
 static void others_are_wrapped_as_ever(void **state)
 {
@@ -220,6 +269,8 @@ int main(void)
 		TEST(without_a_socket_it_is_dropped_and_counted),
 		TEST(it_goes_to_the_socket_as_it_came),
 		TEST(flows_differ_in_their_hash),
+		TEST(each_consumer_has_its_sockets_by_device),
+		TEST(a_consumer_out_of_range_gets_nothing),
 		TEST(packets_and_bytes_are_the_destinations),
 		TEST(others_are_wrapped_as_ever),
 	};

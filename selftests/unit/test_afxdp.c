@@ -55,11 +55,13 @@ static uint64_t now(void *arg)
 
 static struct rig *make(void)
 {
+	const struct wm_xsk_shape shape = { .frame = WM_XSK_FRAME, .ring = RING, .devices = 1,
+					    .device = { { "none", 1 } } };
 	struct rig *rig = calloc(1, sizeof(*rig));
 	struct wm_err err;
 	struct wm_xsk_queue *q;
 
-	assert_int_equal(wm_xsk_new(&rig->xsk, "none", 1, RING, -1, &err), 0);
+	assert_int_equal(wm_xsk_new(&rig->xsk, &shape, -1, &err), 0);
 	q = rig->queue = &rig->xsk->queue[0];
 	q->rx = (struct xsk_ring_cons){ .mask = RING - 1, .size = RING, .ring = rig->rx,
 					.producer = &rig->index[0], .consumer = &rig->index[1],
@@ -316,6 +318,55 @@ static void test_frames_are_conserved(void **state)
 	unmake(rig);
 }
 
+/* Each device's part of the memory begins at address 0 of its own, and no two sockets
+ * share a byte of it. */
+static void test_devices_share_no_memory(void **state)
+{
+	const struct wm_xsk_shape shape = { .frame = WM_XSK_FRAME, .ring = RING, .devices = 3,
+					    .device = { { "a", 2 }, { "b", 1 }, { "c", 3 } } };
+	const uint64_t frames[] = { 0, 1, 0, 0, 1, 2 }, areas[] = { 0, 0, 2, 3, 3, 3 };
+	const size_t share = (size_t)FRAMES * WM_XSK_FRAME;
+	struct wm_xsk *xsk;
+	struct wm_err err;
+
+	(void)state;
+	assert_int_equal(wm_xsk_new(&xsk, &shape, -1, &err), 0);
+	assert_int_equal(wm_xsk__sockets(xsk), 6);
+	assert_int_equal(xsk->length, 6 * share);
+	for (int i = 0; i < 6; i++) {
+		assert_int_equal(xsk->queue[i].frames, frames[i] * share);
+		assert_ptr_equal(xsk->queue[i].area, xsk->area + areas[i] * share);
+		assert_int_equal(xsk->queue[i].queue, frames[i]);
+	}
+	wm_xsk__close(xsk);
+}
+
+static void test_shapes_that_lie_are_refused(void **state)
+{
+	const struct wm_xsk_shape good = { .frame = WM_XSK_FRAME, .ring = RING, .devices = 2,
+					   .device = { { "a", 100 }, { "b", 28 } } };
+	struct wm_xsk_shape bad[9];
+
+	(void)state;
+	assert_int_equal(wm_xsk_shape__sockets(&good), 128);
+	for (int i = 0; i < 9; i++)
+		bad[i] = good;
+	bad[0].frame = 4096;
+	bad[1].ring = RING + 1;
+	bad[2].ring = WM_XSK_RING_MAX * 2;
+	bad[3].devices = WM_XSK_DEVICES_MAX + 1;
+	bad[4].devices = 0;
+	bad[5].device[1].queues = 0;
+	bad[6].device[1].queues = 29;
+	bad[7].device[1].queues = UINT32_MAX - 90; /* a sum that runs over */
+	memset(bad[8].device[0].name, 'x', sizeof(bad[8].device[0].name));
+	for (int i = 0; i < 9; i++)
+		assert_int_equal(wm_xsk_shape__sockets(&bad[i]), 0);
+	bad[0] = good;
+	bad[0].any = 1;
+	assert_int_equal(wm_xsk_shape__sockets(&bad[0]), 2);
+}
+
 static void test_sleeps_no_longer_than_the_watchdog_allows(void **state)
 {
 	struct rig *rig = make();
@@ -474,6 +525,8 @@ int main(void)
 		cmocka_unit_test(test_what_was_sent_comes_back_through_completion),
 		cmocka_unit_test(test_a_full_tx_ring_is_said_and_loses_no_frame),
 		cmocka_unit_test(test_frames_are_conserved),
+		cmocka_unit_test(test_devices_share_no_memory),
+		cmocka_unit_test(test_shapes_that_lie_are_refused),
 		cmocka_unit_test(test_sleeps_no_longer_than_the_watchdog_allows),
 		cmocka_unit_test(test_udp_is_turned_round),
 		cmocka_unit_test(test_udp_in_several_parts),

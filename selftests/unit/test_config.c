@@ -331,6 +331,9 @@ static void equal_sees_every_key(void **state)
 		"local: { name: a }", "local: { name: b }", "local: { name: a, socket: /l }",
 		"local: { name: a, mode: 0660 }", "local: { name: a, group: g }",
 		"local: { name: a, ring: 64 }",
+		"local: [ { name: a }, { name: b, socket: /l } ]",
+		"local: [ { name: a }, { name: c, socket: /l } ]",
+		"local: [ { name: a } , { name: b, socket: /m } ]",
 		"pin: '/a\"b\\c'", "interface: eth1\nvips: []", "interface: [eth0, eth1]\nvips: []",
 		"interface: { name: eth0, queues: [0] }\nvips: []",
 		"interface: { name: eth0, queues: [0-1] }\nvips: []",
@@ -421,9 +424,18 @@ static const struct mistake mistakes[] = {
 	  "f:1:1: real local:a in line 3: the local consumer is called \"b\"" },
 	{ VIPS "- { address: 10.0.0.1, reals: [ { local: a }, { local: a } ] }\nlocal: { name: a }",
 	  "f:3:47: real local:a was given in line 3 already; expected it once a vip" },
-	{ "interface: [a, b]\nvips: []\nlocal: { name: a }",
-	  "f:1:1: local: expected one interface, found 2: a socket belongs to a queue of one "
-	  "device" },
+	{ VIPS "- { address: 10.0.0.1, reals: [ { local: c } ] }\n"
+	  "local: [ { name: a }, { name: b, socket: /b } ]",
+	  "f:1:1: real local:c in line 3: there is no such local consumer among those of "
+	  "\"local\"; expected local: { name: ... }" },
+	{ "interface: [a, b, c, d, e]\nvips: []\nlocal: { name: a }",
+	  "f:1:1: local: expected at most 4 interfaces, found 5" },
+	{ HEAD "local: [ { name: a }, { name: a, socket: /b } ]",
+	  "f:1:1: local: two consumers are called \"a\"" },
+	{ HEAD "local: [ { name: a }, { name: b } ]",
+	  "f:1:1: local: consumers 1 and 2 have the same socket, /run/waymark/local.sock" },
+	{ HEAD "local: [ { name: a }, { name: b }, { name: c }, { name: d }, { name: e } ]",
+	  "f:3:8: local: expected at most 4 consumers, found 5" },
 	{ "interface: { name: a, queues: [0-3] }\nvips: []\nlocal: { name: a }",
 	  "f:1:1: local: its sockets take every queue, and \"queues\" leaves some to the host: "
 	  "leave one of them out" },

@@ -4,7 +4,7 @@
 # AF_XDP on the patched kernel, in a guest: of the network tests of `waymark xsk` and of
 # local consumers those that are marked `kernel`, once more, under a kernel that is
 # watched for complaints. Where the series has XDP_ANY_QUEUE they must use it: one socket
-# for four queues.
+# for four queues, several consumers.
 # TAP; exit status 1 if a test failed, 4 if no guest can be had here.
 
 # shellcheck source=selftests/lib/vm.sh

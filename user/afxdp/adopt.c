@@ -84,16 +84,6 @@ static int map_rings(struct wm_xsk *xsk, struct wm_xsk_queue *queue)
 	return 0;
 }
 
-static bool makes_sense(const struct wm_handover *message, size_t n)
-{
-	uint32_t ring = message->ring;
-
-	return message->frame == WM_XSK_FRAME && ring >= WM_XSK_RING_MIN &&
-	       ring <= WM_XSK_RING_MAX && !(ring & (ring - 1)) && message->sockets &&
-	       message->sockets <= WM_XSK_QUEUES_MAX && message->sockets == n - 1 &&
-	       message->sockets == (message->any ? 1 : message->queues);
-}
-
 int wm_xsk__adopt(struct wm_xsk **out, const struct wm_handover *message, const int *fds, size_t n,
 		  struct wm_err *err)
 {
@@ -101,16 +91,13 @@ int wm_xsk__adopt(struct wm_xsk **out, const struct wm_handover *message, const 
 	int ret;
 
 	*out = NULL;
-	if (!n || !makes_sense(message, n))
+	if (n < 2 || wm_xsk_shape__sockets(&message->shape) != n - 1)
 		return wm_err__set(err, -EBADMSG, "sockets of a shape that this version cannot "
 				   "work: rebuild the consumer");
-	ret = wm_xsk_new(&xsk, message->device, message->sockets, message->ring, fds[0], err);
+	ret = wm_xsk_new(&xsk, &message->shape, fds[0], err);
 	if (ret)
 		return ret;
-	xsk->queues = message->queues;
-	xsk->any = message->any;
 	for (uint32_t i = 0; i < xsk->n && !ret; i++) {
-		xsk->queue[i].queue = i;
 		xsk->queue[i].fd = fcntl(fds[1 + i], F_DUPFD_CLOEXEC, 0);
 		ret = xsk->queue[i].fd < 0 ? -errno : map_rings(xsk, &xsk->queue[i]);
 	}

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * AF_XDP consumers: packets of a device's receive queues in memory of ours.
+ * AF_XDP consumers: packets of devices' receive queues in memory of ours.
  *
- * One struct wm_xsk is a socket for every queue over one memory (UMEM). Where
- * the kernel can (XDP_ANY_QUEUE, a patch of ours, copy mode only) it is one
- * socket for all queues. `index` below counts sockets from 0, in the order of the
- * queues.
+ * One struct wm_xsk is a socket for every queue of every device over one memory.
+ * Where the kernel can (XDP_ANY_QUEUE, a patch of ours, copy mode only) it is one
+ * socket for all queues of a device. `index` below counts sockets from 0, in the
+ * order of the devices and of their queues.
  *
  * Frames belong to a socket for good and go round:
  *
@@ -56,11 +56,15 @@ enum {
 };
 
 struct wm_xsk_options {
-	const char *device;
+	const char *const *devices; /* WM_XSK_DEVICES_MAX at most */
+	size_t n_devices;
 	enum wm_xsk_bind bind;
 	uint32_t ring;     /* entries of RX and TX, made a power of 2; 0: the default */
 	bool every_socket; /* never XDP_ANY_QUEUE, also where the kernel has it */
 	bool one_socket;   /* only XDP_ANY_QUEUE: -EOPNOTSUPP where the kernel has it not */
+	/* Which queue a socket for all queues holds, and sends by. Another socket for all
+	 * can hold another one. */
+	uint32_t home;
 };
 
 /* Receive queues that the device has in use, at least 1. 0: no such device. */
@@ -77,11 +81,13 @@ bool wm_xsk__any_queue(void);
 int wm_xsk__open(struct wm_xsk **xsk, const struct wm_xsk_options *options, struct wm_err *err);
 void wm_xsk__close(struct wm_xsk *xsk);
 
-/* Enter the sockets in an xskmap (a BPF map) by their queues' numbers. */
-int wm_xsk__enter(const struct wm_xsk *xsk, int xskmap_fd, struct wm_err *err);
+/* Enter the sockets in an xskmap (a BPF map) as wm_xsk_key() says; as consumer 0 those of
+ * the first device stand there by their queues' numbers. */
+int wm_xsk__enter(const struct wm_xsk *xsk, int xskmap_fd, uint32_t consumer,
+		  struct wm_err *err);
 
 uint32_t wm_xsk__sockets(const struct wm_xsk *xsk);
-/* One socket serves all queues. */
+/* One socket serves all queues of a device. */
 bool wm_xsk__is_any(const struct wm_xsk *xsk);
 /* For an event loop of one's own, readable when packets wait. Call wm_xsk__tend()
  * before sleeping. Not to be closed. */

@@ -60,7 +60,6 @@ static bool is_ours(const struct wm_handover *message, ssize_t len)
 {
 	return len == sizeof(*message) && message->magic == WM_HANDOVER_MAGIC &&
 	       message->version == WM_HANDOVER_VERSION &&
-	       memchr(message->device, 0, sizeof(message->device)) &&
 	       memchr(message->text, 0, sizeof(message->text));
 }
 
@@ -90,6 +89,24 @@ int wm_handover__recv(int sock, struct wm_handover *message, int fds[WM_HANDOVER
 	return -EBADMSG;
 }
 
+uint32_t wm_xsk_shape__sockets(const struct wm_xsk_shape *shape)
+{
+	uint32_t ring = shape->ring, n = 0;
+
+	if (shape->frame != WM_XSK_FRAME || ring < WM_XSK_RING_MIN || ring > WM_XSK_RING_MAX ||
+	    ring & (ring - 1) || shape->any > 1 || shape->devices > WM_XSK_DEVICES_MAX)
+		return 0;
+	for (uint32_t i = 0; i < shape->devices; i++) {
+		const struct wm_xsk_port *port = &shape->device[i];
+
+		if (!memchr(port->name, 0, sizeof(port->name)) || !port->queues ||
+		    port->queues > WM_XSK_QUEUES_MAX)
+			return 0;
+		n += shape->any ? 1 : port->queues;
+	}
+	return n <= WM_XSK_SOCKETS_MAX ? n : 0;
+}
+
 void wm_xsk__describe(const struct wm_xsk *xsk, enum wm_handover_kind kind,
 		      struct wm_handover *message)
 {
@@ -97,13 +114,15 @@ void wm_xsk__describe(const struct wm_xsk *xsk, enum wm_handover_kind kind,
 		.magic = WM_HANDOVER_MAGIC,
 		.version = WM_HANDOVER_VERSION,
 		.kind = kind,
-		.sockets = xsk->n,
-		.queues = xsk->queues,
-		.ring = xsk->ring,
-		.frame = WM_XSK_FRAME,
-		.any = xsk->any,
+		.shape = {
+			.frame = WM_XSK_FRAME,
+			.ring = xsk->ring,
+			.any = xsk->any,
+			.devices = xsk->n_devices,
+		},
 	};
-	memcpy(message->device, xsk->device, sizeof(xsk->device));
+	for (uint32_t i = 0; i < xsk->n_devices; i++)
+		message->shape.device[i] = xsk->device[i].port;
 }
 
 size_t wm_xsk__fds(const struct wm_xsk *xsk, int fds[WM_HANDOVER_FDS])

@@ -25,7 +25,7 @@
 #include "afxdp.h"
 
 #define WM_HANDOVER_MAGIC 0x68786d77 /* "wmxh" */
-#define WM_HANDOVER_VERSION 1
+#define WM_HANDOVER_VERSION 2
 
 enum wm_handover_kind {
 	WM_HANDOVER_NEW = 1,
@@ -34,20 +34,36 @@ enum wm_handover_kind {
 	WM_HANDOVER_REFUSE,
 };
 
+struct wm_xsk_port {
+	char name[IF_NAMESIZE];
+	uint32_t queues;  /* that it receives by */
+};
+
+/* What sockets there are: from this follows which frames and rings are whose. */
+struct wm_xsk_shape {
+	uint32_t frame;   /* bytes */
+	uint32_t ring;    /* entries of RX and TX; twice as many of fill and completion */
+	uint32_t any;     /* one socket for all queues of a device */
+	uint32_t devices;
+	struct wm_xsk_port device[WM_XSK_DEVICES_MAX];
+};
+
 struct wm_handover {
 	uint32_t magic, version;
 	uint32_t kind;    /* enum wm_handover_kind */
 	int32_t error;    /* of a refusal: -errno, and `text` says why */
-	uint32_t sockets; /* descriptors of these follow that of the memory, if any do */
-	uint32_t queues;  /* of the device */
-	uint32_t ring;    /* entries of RX and TX; twice as many of fill and completion */
-	uint32_t frame;   /* bytes */
-	uint32_t any;     /* one socket for all queues */
-	char device[IF_NAMESIZE];
+	struct wm_xsk_shape shape;
 	char text[256];
 };
 
-enum { WM_HANDOVER_FDS = 1 + WM_XSK_QUEUES_MAX };
+/* Descriptors of one message: the memory's, then the sockets'. */
+enum { WM_HANDOVER_FDS = 1 + WM_XSK_SOCKETS_MAX };
+
+/* How many sockets. 0: this is no shape that this version can work. */
+uint32_t wm_xsk_shape__sockets(const struct wm_xsk_shape *shape);
+/* As wm_xsk__enter(): sockets in the order of the devices and their queues. */
+int wm_xsk_shape__enter(const struct wm_xsk_shape *shape, const int *fds, int xskmap_fd,
+			uint32_t consumer, struct wm_err *err);
 
 /* 0, or -errno of the socket. */
 int wm_handover__send(int sock, const struct wm_handover *message, const int *fds, size_t n);

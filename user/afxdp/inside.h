@@ -10,6 +10,7 @@
 #include <xdp/xsk.h>
 
 #include "afxdp.h"
+#include "handover.h"
 #include "kick.h"
 
 /* Younger than some headers. */
@@ -32,7 +33,9 @@ struct wm_xsk_mapping {
 
 struct wm_xsk_queue {
 	int fd;
-	uint32_t queue;           /* of the device */
+	uint32_t queue;           /* of its device; of an XDP_ANY_QUEUE socket, where it sends */
+	uint8_t *area;            /* what the addresses in its rings count from */
+	uint64_t frames;          /* address of its first frame */
 	struct xsk_socket *socket; /* NULL: adopted */
 	struct xsk_ring_cons rx, comp;
 	struct xsk_ring_prod tx, fill;
@@ -42,21 +45,29 @@ struct wm_xsk_queue {
 	struct wm_xsk_stats stats;
 };
 
+/* A device has a part of the memory as its UMEM: one UMEM for several devices would not
+ * do for XDP_ANY_QUEUE, which only the socket that brings the UMEM can ask for. */
+struct wm_xsk_device {
+	struct wm_xsk_port port;
+	uint32_t first, n;        /* its sockets */
+	struct xsk_umem *umem;    /* NULL: adopted */
+};
+
 struct wm_xsk {
-	char device[IF_NAMESIZE];
-	uint32_t n, queues;       /* sockets; queues of the device */
+	struct wm_xsk_device device[WM_XSK_DEVICES_MAX];
+	uint32_t n_devices;
+	uint32_t n;               /* sockets */
 	uint32_t ring, fill;      /* entries; `fill` is also the frames of a socket */
 	bool any, sg;
 	int memfd;
 	uint8_t *area;
 	size_t length;
-	struct xsk_umem *umem;    /* NULL: adopted */
 	struct pollfd *poll;
 	struct wm_xsk_queue queue[];
 };
 
-/* memory.c: room for n sockets with rings of these sizes. memfd -1: new memory. */
-int wm_xsk_new(struct wm_xsk **xsk, const char *device, uint32_t n, uint32_t ring, int memfd,
+/* memory.c: room for the sockets of this shape. memfd -1: new memory. */
+int wm_xsk_new(struct wm_xsk **xsk, const struct wm_xsk_shape *shape, int memfd,
 	       struct wm_err *err);
 /* Every frame into its socket's fill ring. */
 void wm_xsk_fill(struct wm_xsk *xsk);

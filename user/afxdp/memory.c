@@ -65,31 +65,61 @@ static int map_area(struct wm_xsk *xsk, int memfd)
 	return 0;
 }
 
-int wm_xsk_new(struct wm_xsk **out, const char *device, uint32_t n, uint32_t ring, int memfd,
+static size_t length_of(const struct wm_xsk *xsk, uint32_t sockets)
+{
+	return (size_t)sockets * xsk->fill * WM_XSK_FRAME;
+}
+
+/* Which sockets and which part of the memory are whose. */
+static void lay_out(struct wm_xsk *xsk)
+{
+	uint32_t next = 0;
+
+	for (uint32_t d = 0; d < xsk->n_devices; d++) {
+		struct wm_xsk_device *device = &xsk->device[d];
+
+		device->first = next;
+		device->n = xsk->any ? 1 : device->port.queues;
+		for (uint32_t i = 0; i < device->n; i++) {
+			struct wm_xsk_queue *queue = &xsk->queue[next++];
+
+			queue->queue = i;
+			queue->area = xsk->area + length_of(xsk, device->first);
+			queue->frames = length_of(xsk, i);
+		}
+	}
+}
+
+int wm_xsk_new(struct wm_xsk **out, const struct wm_xsk_shape *shape, int memfd,
 	       struct wm_err *err)
 {
+	uint32_t n = wm_xsk_shape__sockets(shape);
 	struct wm_xsk *xsk = calloc(1, sizeof(*xsk) + n * sizeof(*xsk->queue));
 	int ret = -ENOMEM;
 
 	if (!xsk)
 		goto fail;
-	strncpy(xsk->device, device, sizeof(xsk->device) - 1);
+	for (uint32_t d = 0; d < shape->devices; d++)
+		xsk->device[d].port = shape->device[d];
+	xsk->n_devices = shape->devices;
 	xsk->n = n;
-	xsk->ring = ring;
-	xsk->fill = 2 * ring;
+	xsk->any = shape->any;
+	xsk->ring = shape->ring;
+	xsk->fill = 2 * shape->ring;
 	xsk->memfd = -1;
-	xsk->length = (size_t)n * xsk->fill * WM_XSK_FRAME;
+	xsk->length = length_of(xsk, n);
 	for (uint32_t i = 0; i < n; i++)
 		xsk->queue[i].fd = -1;
 	xsk->poll = calloc(n, sizeof(*xsk->poll));
 	ret = xsk->poll ? map_area(xsk, memfd) : -ENOMEM;
 	if (ret)
 		goto fail;
+	lay_out(xsk);
 	*out = xsk;
 	return 0;
 fail:
 	wm_xsk__close(xsk);
-	return wm_err__sys(err, ret, "no memory for the packets of %s", device);
+	return wm_err__sys(err, ret, "no memory for the packets of %s", shape->device[0].name);
 }
 
 static void unmap_rings(struct wm_xsk_queue *queue)
@@ -112,8 +142,9 @@ void wm_xsk__close(struct wm_xsk *xsk)
 		else if (queue->fd >= 0)
 			close(queue->fd);
 	}
-	if (xsk->umem)
-		xsk_umem__delete(xsk->umem);
+	for (uint32_t d = 0; d < xsk->n_devices; d++)
+		if (xsk->device[d].umem)
+			xsk_umem__delete(xsk->device[d].umem);
 	if (xsk->area)
 		munmap(xsk->area, xsk->length);
 	if (xsk->memfd >= 0)

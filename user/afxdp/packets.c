@@ -34,12 +34,11 @@ void wm_xsk_fill(struct wm_xsk *xsk)
 {
 	for (uint32_t i = 0; i < xsk->n; i++) {
 		struct wm_xsk_queue *queue = queue_of(xsk, i);
-		uint64_t base = (uint64_t)i * xsk->fill * WM_XSK_FRAME;
 		uint32_t at = room_to_fill(queue, xsk->fill);
 
 		for (uint32_t k = 0; k < xsk->fill; k++)
 			*xsk_ring_prod__fill_addr(&queue->fill, at++) =
-				base + (uint64_t)k * WM_XSK_FRAME;
+				queue->frames + (uint64_t)k * WM_XSK_FRAME;
 		xsk_ring_prod__submit(&queue->fill, xsk->fill);
 	}
 }
@@ -76,10 +75,10 @@ static void read_meta(struct wm_xsk_packet *packet)
 	packet->hash = packet->has_hash ? meta.hash : 0;
 }
 
-static void set_part(const struct wm_xsk *xsk, struct wm_xsk_part *part,
+static void set_part(const struct wm_xsk_queue *queue, struct wm_xsk_part *part,
 		     const struct xdp_desc *desc)
 {
-	part->data = xsk_umem__get_data(xsk->area, desc->addr);
+	part->data = xsk_umem__get_data(queue->area, desc->addr);
 	part->len = desc->len;
 	part->room = WM_XSK_FRAME - (desc->addr - frame_of(desc->addr));
 }
@@ -94,8 +93,8 @@ static void count_packet(struct wm_xsk_stats *stats, const struct wm_xsk_packet 
 
 /* The packet that begins at RX entry `at`; `left` entries may be read. false: its
  * end is not among them. */
-static bool read_packet(struct wm_xsk *xsk, struct wm_xsk_queue *queue,
-			struct wm_xsk_burst *burst, uint32_t at, uint32_t left)
+static bool read_packet(struct wm_xsk_queue *queue, struct wm_xsk_burst *burst, uint32_t at,
+			uint32_t left)
 {
 	struct wm_xsk_packet *packet = &burst->packet[burst->n_packets];
 	const struct xdp_desc *desc;
@@ -105,7 +104,7 @@ static bool read_packet(struct wm_xsk *xsk, struct wm_xsk_queue *queue,
 		if (packet->n_parts == left)
 			return false;
 		desc = xsk_ring_cons__rx_desc(&queue->rx, at++);
-		set_part(xsk, &packet->part[packet->n_parts++], desc);
+		set_part(queue, &packet->part[packet->n_parts++], desc);
 		packet->len += desc->len;
 	} while (desc->options & XDP_PKT_CONTD);
 	return true;
@@ -149,7 +148,7 @@ uint32_t wm_xsk__receive(struct wm_xsk *xsk, uint32_t index, struct wm_xsk_burst
 		return 0;
 	}
 	while (burst->n_parts < n &&
-	       read_packet(xsk, queue, burst, at + burst->n_parts, n - burst->n_parts)) {
+	       read_packet(queue, burst, at + burst->n_parts, n - burst->n_parts)) {
 		struct wm_xsk_packet *packet = &burst->packet[burst->n_packets++];
 
 		read_meta(packet);
@@ -164,9 +163,9 @@ uint32_t wm_xsk__receive(struct wm_xsk *xsk, uint32_t index, struct wm_xsk_burst
 
 /* --- out --- */
 
-static uint64_t address_of(const struct wm_xsk *xsk, const struct wm_xsk_part *part)
+static uint64_t address_of(const struct wm_xsk_queue *queue, const struct wm_xsk_part *part)
 {
-	return part->data - xsk->area;
+	return part->data - queue->area;
 }
 
 int wm_xsk__send(struct wm_xsk *xsk, struct wm_xsk_burst *burst, struct wm_xsk_packet *packet)
@@ -185,7 +184,7 @@ int wm_xsk__send(struct wm_xsk *xsk, struct wm_xsk_burst *burst, struct wm_xsk_p
 		const struct wm_xsk_part *part = &packet->part[i];
 
 		*xsk_ring_prod__tx_desc(&queue->tx, at++) = (struct xdp_desc){
-			.addr = address_of(xsk, part),
+			.addr = address_of(queue, part),
 			.len = part->len,
 			.options = i + 1 < n ? XDP_PKT_CONTD : 0,
 		};
@@ -197,8 +196,7 @@ int wm_xsk__send(struct wm_xsk *xsk, struct wm_xsk_burst *burst, struct wm_xsk_p
 	return 0;
 }
 
-static void refill(struct wm_xsk *xsk, struct wm_xsk_queue *queue,
-		   const struct wm_xsk_burst *burst)
+static void refill(struct wm_xsk_queue *queue, const struct wm_xsk_burst *burst)
 {
 	uint32_t n = 0, at;
 
@@ -210,7 +208,7 @@ static void refill(struct wm_xsk *xsk, struct wm_xsk_queue *queue,
 
 		for (uint32_t k = 0; k < packet->n_parts && !packet->sent; k++)
 			*xsk_ring_prod__fill_addr(&queue->fill, at++) =
-				frame_of(address_of(xsk, &packet->part[k]));
+				frame_of(address_of(queue, &packet->part[k]));
 	}
 	if (n)
 		xsk_ring_prod__submit(&queue->fill, n);
@@ -220,7 +218,7 @@ void wm_xsk__release(struct wm_xsk *xsk, struct wm_xsk_burst *burst)
 {
 	struct wm_xsk_queue *queue = queue_of(xsk, burst->index);
 
-	refill(xsk, queue, burst);
+	refill(queue, burst);
 	xsk_ring_cons__release(&queue->rx, queue->in_burst);
 	queue->in_burst = 0;
 	burst->n_packets = burst->n_parts = 0;

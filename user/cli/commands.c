@@ -318,10 +318,12 @@ const struct command commands[] = {
 	},
 	{
 		.name = "xsk stats",
-		.help = "the sockets of the balancer's local consumer",
+		.arguments = { { "NAME", KIND_TEXT, true, "name" } },
+		.help = "the sockets of a local consumer of the balancer's",
 		.text = "Asks the daemon what the kernel counted at the sockets that it gave to "
-			"the local consumer of its configuration.",
-		.example = "waymark xsk stats",
+			"a local consumer of its configuration. Where there is one, it need not "
+			"be named.",
+		.example = "waymark xsk stats dns",
 		.request = "xsk",
 		.view = &view_xsk_stats,
 		.run = fetch__run,

@@ -496,17 +496,19 @@ static const struct column xsk_columns[] = {
 static const struct column xsk_stats_keys[] = {
 	{ "name", NULL, FORMAT_TEXT, "what reals call the local consumer" },
 	{ "path", NULL, FORMAT_TEXT, "where it gets its sockets" },
-	{ "device", NULL, FORMAT_TEXT, "the device that they are for" },
+	{ "device", NULL, FORMAT_TEXT, "the devices that they are for" },
 	{ "connected", NULL, FORMAT_TEXT, "whether there is a consumer" },
 	{ "pid", NULL, FORMAT_NUMBER, "its process number, 0 without one" },
 	{ "uid", NULL, FORMAT_NUMBER, "its user number" },
-	{ "one_socket", NULL, FORMAT_TEXT, "one socket serves all queues (XDP_ANY_QUEUE)" },
+	{ "one_socket", NULL, FORMAT_TEXT,
+	  "one socket serves all queues of a device (XDP_ANY_QUEUE)" },
 	END
 };
 
 static const struct column xsk_stats_columns[] = {
 	{ "socket", "SOCKET", FORMAT_NUMBER,
-	  "number of the socket: of its receive queue, but with one socket for all" },
+	  "number of the socket, by device and receive queue, or by device alone" },
+	{ "device", "DEVICE", FORMAT_TEXT, "whose packets it gets" },
 	{ "rx_dropped", "DROPPED", FORMAT_COUNT, "packets dropped by the kernel: too long, say" },
 	{ "rx_ring_full", "FULL", FORMAT_COUNT, "packets dropped: the consumer was too slow" },
 	{ "rx_fill_empty", "UNFILLED", FORMAT_COUNT, "times that the fill ring was empty" },

@@ -77,8 +77,10 @@ static int open_session(struct session *s, const struct wm_xsk_filter *filter, s
 {
 	const char *sockets = invocation__option(s->in, "sockets") ?: "auto";
 	const char *seconds = invocation__option(s->in, "seconds");
+	const char *device = s->in->argument[0];
 	const struct wm_xsk_options options = {
-		.device = s->in->argument[0],
+		.devices = &device,
+		.n_devices = 1,
 		.bind = bind_of(s->in),
 		.ring = invocation__number(s->in, "ring"),
 		.every_socket = !strcmp(sockets, "queue"),
@@ -94,9 +96,9 @@ static int open_session(struct session *s, const struct wm_xsk_filter *filter, s
 	if (!ret)
 		ret = wm_xskprog__load(&s->prog, filter, err);
 	if (!ret)
-		ret = wm_xsk__enter(s->xsk, wm_xskprog__map(s->prog), err);
+		ret = wm_xsk__enter(s->xsk, wm_xskprog__map(s->prog), 0, err);
 	if (!ret)
-		ret = wm_xskprog__attach(s->prog, options.device, mode_of(s->in), err);
+		ret = wm_xskprog__attach(s->prog, device, mode_of(s->in), err);
 	return ret;
 }
 
@@ -242,8 +244,8 @@ static json_t *socket_row(const struct session *s, uint32_t index)
 	if (wm_xsk__stats(s->xsk, index, &st))
 		return NULL;
 #define N(member) #member, (json_int_t)st.member
-	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, "
-			 "s:I, s:I, s:I}", "socket", (json_int_t)index,
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, "
+			 "s:I, s:I, s:I, s:I}", "socket", (json_int_t)index,
 			 N(packets), N(bytes), N(parts), N(marked), N(sent), N(tx_full),
 			 N(wakeups_rx), N(wakeups_tx), N(given_up), N(stall_kicks), N(rx_dropped),
 			 N(rx_ring_full), N(rx_fill_empty), N(rx_invalid), N(tx_invalid),

@@ -219,16 +219,50 @@ static const struct wm_key limits_keys[] = {
 	{},
 };
 
+#define OF(member) WM_MEMBER(struct wm_config_local, member)
+
 static const struct wm_key local_keys[] = {
-	{ "name", wm_config__read_word, AT(local.name), .max = WM_LOCAL_NAME - 1,
-	  .required = true },
-	{ "socket", read_path, AT(local.socket),
+	{ "name", wm_config__read_word, OF(name), .max = WM_LOCAL_NAME - 1, .required = true },
+	{ "socket", read_path, OF(socket),
 	  .max = sizeof(((struct sockaddr_un *)0)->sun_path) - 1 },
-	{ "mode", read_mode, AT(local.mode) },
-	{ "group", wm_config__read_word, AT(local.group), .max = 31 },
-	{ "ring", wm_read__count, AT(local.ring), .min = 64, .max = 32768 },
+	{ "mode", read_mode, OF(mode) },
+	{ "group", wm_config__read_word, OF(group), .max = 31 },
+	{ "ring", wm_read__count, OF(ring), .min = 64, .max = 32768 },
 	{},
 };
+
+static void read_local(struct wm_reader *r, const yaml_node_t *node, struct wm_config_local *local)
+{
+	local->mode = 0600;
+	local->ring = 2048;
+	wm_read__copy(r, WM_CTL_LOCAL_PATH, &local->socket);
+	wm_read__table(r, "local", local_keys, node, local);
+}
+
+/* One, or a list of them. */
+static void read_locals(struct wm_reader *r, const struct wm_key *key, const yaml_node_t *value,
+			void *into)
+{
+	struct wm_config *config = into;
+	bool list = value->type == YAML_SEQUENCE_NODE;
+	size_t n = 1;
+
+	if (list)
+		n = wm_read__list(r, key, value, "a list of local consumers");
+	if (n > WM_LOCALS_MAX) {
+		wm_read__error(r, value, "local: expected at most %d consumers, found %zu",
+			       WM_LOCALS_MAX, n);
+		return;
+	}
+	config->locals = calloc(WM_LOCALS_MAX, sizeof(*config->locals));
+	if (!config->locals) {
+		r->report->no_memory = true;
+		return;
+	}
+	for (config->n_locals = 0; config->n_locals < n; config->n_locals++)
+		read_local(r, list ? wm_read__item(r, value, config->n_locals) : value,
+			   &config->locals[config->n_locals]);
+}
 
 static const struct wm_key root_keys[] = {
 	{ "interface", wm_config__read_interfaces, .required = true },
@@ -243,7 +277,7 @@ static const struct wm_key root_keys[] = {
 	{ "offload", wm_read__mapping, .keys = offload_keys },
 	{ "flow-table", wm_read__mapping, .keys = flow_table_keys },
 	{ "limits", wm_read__mapping, .keys = limits_keys },
-	{ "local", wm_read__mapping, .keys = local_keys },
+	{ "local", read_locals, WM_WHOLE },
 	{ "metrics", wm_read__ignored, WM_WHOLE },
 	{ "vips", wm_config__read_vips, .required = true },
 	{},
@@ -259,13 +293,10 @@ static struct wm_config *defaults(void)
 		return NULL;
 	config->pin = strdup("/sys/fs/bpf/waymark/%i");
 	config->control = strdup(WM_CTL_PATH);
-	config->local.socket = strdup(WM_CTL_LOCAL_PATH);
-	if (!config->pin || !config->control || !config->local.socket) {
+	if (!config->pin || !config->control) {
 		wm_config__free(config);
 		return NULL;
 	}
-	config->local.mode = 0600;
-	config->local.ring = 2048;
 	config->gateway_auto = true;
 	wm_addr__parse("172.16.0.0", &config->source4);
 	wm_addr__parse("100::", &config->source6);
@@ -280,9 +311,8 @@ static struct wm_config *defaults(void)
 	return config;
 }
 
-/* A real that is local: is it the consumer that there is? */
-static void check_local(struct wm_reader *r, const yaml_node_t *root,
-			const struct wm_config_real *real)
+/* A real that is local: which consumer is it? */
+static void number_local(struct wm_reader *r, const yaml_node_t *root, struct wm_config_real *real)
 {
 	const struct wm_config *config = r->root;
 	char text[WM_ADDR_TEXT];
@@ -290,16 +320,57 @@ static void check_local(struct wm_reader *r, const yaml_node_t *root,
 
 	if (real->address.family != WM_LOCAL)
 		return;
-	wm_addr__format(&real->address, text);
-	if (!config->local.name) {
-		wm_read__error(r, root, "real %s in line %d: there is no local consumer; expected "
-			       "local: { name: ... }", text, real->line);
-		return;
+	for (size_t i = 0; i < config->n_locals; i++) {
+		if (!config->locals[i].name)
+			return; /* that was said */
+		wm_addr__local(config->locals[i].name, &local);
+		if (wm_addr__equal(&real->address, &local)) {
+			((uint8_t *)real->address.word)[WM_LOCAL_NUMBER] = i;
+			return;
+		}
 	}
-	wm_addr__local(config->local.name, &local);
-	if (!wm_addr__equal(&real->address, &local))
+	wm_addr__format(&real->address, text);
+	if (config->n_locals == 1)
 		wm_read__error(r, root, "real %s in line %d: the local consumer is called \"%s\"",
-			       text, real->line, config->local.name);
+			       text, real->line, config->locals[0].name);
+	else
+		wm_read__error(r, root, "real %s in line %d: there is no %slocal consumer%s; "
+			       "expected local: { name: ... }", text, real->line,
+			       config->n_locals ? "such " : "",
+			       config->n_locals ? " among those of \"local\"" : "");
+}
+
+static void check_local(struct wm_reader *r, const yaml_node_t *root, size_t i)
+{
+	const struct wm_config *config = r->root;
+	const struct wm_config_local *local = &config->locals[i];
+
+	for (size_t k = 0; k < i; k++) {
+		if (local->name && config->locals[k].name &&
+		    !strcmp(local->name, config->locals[k].name))
+			wm_read__error(r, root, "local: two consumers are called \"%s\"",
+				       local->name);
+		if (local->socket && config->locals[k].socket &&
+		    !strcmp(local->socket, config->locals[k].socket))
+			wm_read__error(r, root, "local: consumers %zu and %zu have the same "
+				       "socket, %s", k + 1, i + 1, local->socket);
+	}
+}
+
+/* Consumers and the interfaces that they are to have sockets on. */
+static void check_locals(struct wm_reader *r, const yaml_node_t *root)
+{
+	const struct wm_config *config = r->root;
+
+	for (size_t i = 0; i < config->n_locals; i++)
+		check_local(r, root, i);
+	for (size_t i = 0; i < config->n_interfaces && config->n_locals; i++)
+		if (wm_queueset__count(&config->queues[i]))
+			wm_read__error(r, root, "local: its sockets take every queue, and "
+				       "\"queues\" leaves some to the host: leave one of them out");
+	if (config->n_locals && config->n_interfaces > WM_LOCAL_PORTS_MAX)
+		wm_read__error(r, root, "local: expected at most %d interfaces, found %zu",
+			       WM_LOCAL_PORTS_MAX, config->n_interfaces);
 }
 
 /* What no single key can tell. */
@@ -316,15 +387,9 @@ static void check_whole(struct wm_reader *r, const yaml_node_t *root)
 	for (size_t i = 0; i < config->n_vips; i++) {
 		reals += config->vips[i].n_reals;
 		for (size_t k = 0; k < config->vips[i].n_reals; k++)
-			check_local(r, root, &config->vips[i].reals[k]);
+			number_local(r, root, &config->vips[i].reals[k]);
 	}
-	if (config->local.name && config->n_interfaces &&
-	    wm_queueset__count(&config->queues[0]))
-		wm_read__error(r, root, "local: its sockets take every queue, and \"queues\" "
-			       "leaves some to the host: leave one of them out");
-	if (config->local.name && config->n_interfaces > 1)
-		wm_read__error(r, root, "local: expected one interface, found %zu: a socket "
-			       "belongs to a queue of one device", config->n_interfaces);
+	check_locals(r, root);
 	if (config->max_vips && config->n_vips > config->max_vips)
 		wm_read__error(r, root, "%zu vips, but \"limits\" allows %u", config->n_vips,
 			       config->max_vips);
@@ -424,8 +489,11 @@ void wm_config__free(struct wm_config *config)
 	free(config->pin);
 	free(config->control);
 	free(config->offload.sim_pin);
-	free(config->local.name);
-	free(config->local.socket);
-	free(config->local.group);
+	for (size_t i = 0; i < config->n_locals; i++) {
+		free(config->locals[i].name);
+		free(config->locals[i].socket);
+		free(config->locals[i].group);
+	}
+	free(config->locals);
 	free(config);
 }

@@ -44,6 +44,15 @@ struct wm_config_vip {
 	int line;
 };
 
+/* A process on this machine that is a real. */
+struct wm_config_local {
+	char *name;
+	char *socket;   /* where it gets its sockets; %i: first interface */
+	uint32_t mode;  /* of that file */
+	char *group;    /* that file's; NULL: ours */
+	uint32_t ring;  /* entries of a queue's RX ring */
+};
+
 struct wm_config {
 	char **interfaces;
 	struct wm_queueset *queues; /* of each interface: those to serve; empty: every queue */
@@ -71,14 +80,8 @@ struct wm_config {
 	uint64_t udp_idle_ns;
 	uint32_t max_vips, max_dests; /* what the maps are sized for; 0: by what is configured */
 
-	/* A process on this machine that is a real. name NULL: none. */
-	struct {
-		char *name;
-		char *socket;   /* where it gets its sockets; %i likewise */
-		uint32_t mode;  /* of that file */
-		char *group;    /* that file's; NULL: ours */
-		uint32_t ring;  /* entries of a queue's RX ring */
-	} local;
+	struct wm_config_local *locals; /* by their number */
+	size_t n_locals;
 
 	struct wm_config_vip *vips;
 	size_t n_vips;

@@ -86,20 +86,14 @@ static void print_sizes(const struct wm_config *c, FILE *out)
 	fprintf(out, "limits: { vips: %u, dests: %u }\n", c->max_vips, c->max_dests);
 }
 
-static void print_local(const struct wm_config *c, FILE *out)
+static void print_local(const struct wm_config_local *local, FILE *out)
 {
-	if (!c->local.name)
-		return;
-	fputs("local:\n  ", out);
-	print_pair(out, "name", c->local.name);
-	fputs("  ", out);
-	print_pair(out, "socket", c->local.socket);
-	fprintf(out, "  mode: \"%04o\"\n", c->local.mode);
-	if (c->local.group) {
-		fputs("  ", out);
-		print_pair(out, "group", c->local.group);
-	}
-	fprintf(out, "  ring: %u\n", c->local.ring);
+	print_pair(out, "  - name", local->name);
+	print_pair(out, "    socket", local->socket);
+	fprintf(out, "    mode: \"%04o\"\n", local->mode);
+	if (local->group)
+		print_pair(out, "    group", local->group);
+	fprintf(out, "    ring: %u\n", local->ring);
 }
 
 static void print_vip(const struct wm_config_vip *vip, FILE *out)
@@ -114,7 +108,7 @@ static void print_vip(const struct wm_config_vip *vip, FILE *out)
 		vip->n_reals ? "" : " []");
 	for (size_t i = 0; i < vip->n_reals; i++)
 		if (vip->reals[i].address.family == WM_LOCAL)
-			fprintf(out, "      - { local: \"%s\", weight: %u }\n",
+			fprintf(out, "      - { local: \"%.15s\", weight: %u }\n",
 				(const char *)vip->reals[i].address.word, vip->reals[i].weight);
 		else
 			fprintf(out, "      - { address: \"%s\", weight: %u }\n",
@@ -126,7 +120,10 @@ void wm_config__print(const struct wm_config *config, FILE *out)
 {
 	print_top(config, out);
 	print_sizes(config, out);
-	print_local(config, out);
+	if (config->n_locals)
+		fputs("local:\n", out);
+	for (size_t i = 0; i < config->n_locals; i++)
+		print_local(&config->locals[i], out);
 	fprintf(out, "vips:%s\n", config->n_vips ? "" : " []");
 	for (size_t i = 0; i < config->n_vips; i++)
 		print_vip(&config->vips[i], out);
@@ -180,13 +177,20 @@ static bool same_sizes(const struct wm_config *a, const struct wm_config *b)
 	       a->max_dests == b->max_dests;
 }
 
+static bool same_consumer(const struct wm_config_local *a, const struct wm_config_local *b)
+{
+	return same_text(a->name, b->name) && same_text(a->socket, b->socket) &&
+	       a->mode == b->mode && same_text(a->group, b->group) && a->ring == b->ring;
+}
+
 bool wm_config__same_local(const struct wm_config *a, const struct wm_config *b)
 {
-	if (!a->local.name || !b->local.name)
-		return a->local.name == b->local.name;
-	return same_text(a->local.name, b->local.name) &&
-	       same_text(a->local.socket, b->local.socket) && a->local.mode == b->local.mode &&
-	       same_text(a->local.group, b->local.group) && a->local.ring == b->local.ring;
+	if (a->n_locals != b->n_locals)
+		return false;
+	for (size_t i = 0; i < a->n_locals; i++)
+		if (!same_consumer(&a->locals[i], &b->locals[i]))
+			return false;
+	return true;
 }
 
 bool wm_config__equal(const struct wm_config *a, const struct wm_config *b)

@@ -88,6 +88,18 @@ static bool is_mapped(const struct wm_addr *addr)
 	return addr->family == WM_IPV6 && !memcmp(addr->word, prefix, sizeof(prefix));
 }
 
+/* Katran has none, so any number will do: that of the name, whichever consumer it is. */
+static uint64_t hash_local(const struct wm_addr *real)
+{
+	uint64_t first, second;
+	uint8_t name[16];
+
+	memcpy(name, real->word, sizeof(name));
+	name[WM_LOCAL_NUMBER] = 0;
+	spooky16(name, &first, &second);
+	return mix128(AF_LOCAL, mix128(first, second));
+}
+
 uint64_t wm_endpoint__hash(const struct wm_addr *real)
 {
 	uint64_t first, second;
@@ -96,8 +108,8 @@ uint64_t wm_endpoint__hash(const struct wm_addr *real)
 		return mix128(AF_INET, fnv_signed(&real->word[0], 4));
 	if (is_mapped(real))
 		return mix128(AF_INET, fnv_signed(&real->word[3], 4));
+	if (real->family == WM_LOCAL)
+		return hash_local(real);
 	spooky16(real->word, &first, &second);
-	if (real->family == WM_LOCAL) /* Katran has none: any number will do */
-		return mix128(AF_LOCAL, mix128(first, second));
 	return mix128(AF_INET6, mix128(first, second));
 }

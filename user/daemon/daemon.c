@@ -298,6 +298,8 @@ int wm_daemon__start(struct wm_daemon *d, const struct wm_daemon_options *option
 	if (!ret)
 		ret = open_data_plane(d, err);
 	if (!ret)
+		ret = wm_local__prepare(d, err);
+	if (!ret)
 		ret = make_true(d, err);
 	if (!ret)
 		ret = wm_events__start(d, err);

@@ -55,7 +55,7 @@ struct wm_daemon {
 	struct wm_queuewatch queuewatch;
 	struct wm_control *control;
 	struct wm_apply apply;
-	struct wm_local *local;   /* NULL: none is configured */
+	struct wm_local *local;   /* consumers; NULL: none is configured */
 	struct wm_reload reload;
 	struct wm_err fatal;      /* why the loop ended, if not by a signal */
 };

@@ -107,6 +107,7 @@ static void find_again(struct wm_daemon *d, size_t i, int ifindex)
 		wm_error("interface %s is back, and not served: %s", name, err.text);
 	else
 		wm_info("interface %s is back, and served again", name);
+	wm_local__device_is_back(d);
 }
 
 static int hear(const struct nlmsghdr *msg, void *arg)

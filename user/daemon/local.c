@@ -1,14 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * One consumer at a time, whoever connects first. What it gets:
+ * Local consumers: each has a socket file and its number, its place in the
+ * configuration. One process at a time is the consumer, whoever connects first. What
+ * it gets:
  *
- *   new      fresh sockets on every queue, entered in the data plane's xskmap;
+ *   new      fresh sockets on every queue of every interface, entered in the data
+ *            plane's xskmap under the consumer's number;
  *   resume   it has sockets from a daemon before us: they are entered (again),
  *            and descriptors of them kept here for their statistics.
  *
  * A socket lives while anybody has a descriptor of it, and its xskmap entry as
  * long. So the consumer's own keep it alive when we go; and when the consumer
  * goes, we close ours, and with that its packets are dropped with a reason.
+ *
+ * A queue has one pool of frames, which is one process's. Several consumers need
+ * sockets for all queues (XDP_ANY_QUEUE): each holds the queue of its number, and gets
+ * its packets from all.
  *
  * Making sockets may wait a moment for queues that the last consumer has just
  * left. Nothing else is done meanwhile; packets do not need us.
@@ -18,12 +25,14 @@
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include <waymark/hash.h>
 
 #include "daemon.h"
 #include "handover.h"
@@ -32,12 +41,14 @@
 #include "put.h"
 
 enum {
-	PEERS_MAX = 8, /* connections, of which one may be the consumer */
+	PEERS_MAX = 8, /* connections to one consumer's file; one may be the consumer */
 	HELLO_US = 5000 * WM_TIMER_MS,
 };
 
+struct consumer;
+
 struct peer {
-	struct wm_local *local;
+	struct consumer *consumer;
 	struct peer *next;
 	int fd;
 	sd_event_source *io;
@@ -45,43 +56,54 @@ struct peer {
 	struct ucred who;
 };
 
-struct wm_local {
+struct consumer {
 	struct wm_daemon *daemon;
+	uint32_t number;
 	struct wm_listen listen;
 	sd_event_source *io;
 	struct peer *peers;
 	size_t n_peers;
-	struct peer *consumer; /* one of the peers, or NULL */
-	int socket[WM_XSK_QUEUES_MAX];
+	struct peer *owner; /* one of the peers, or NULL */
+	int socket[WM_XSK_SOCKETS_MAX];
 	uint32_t n_sockets;
-	bool any;
+	struct wm_xsk_shape shape; /* of these */
 };
 
-static const char *device_of(const struct wm_local *local)
+struct wm_local {
+	size_t n;
+	struct consumer consumer[WM_LOCALS_MAX];
+};
+
+static const struct wm_config_local *config_of(const struct consumer *c)
 {
-	return local->daemon->config->interfaces[0];
+	return &c->daemon->config->locals[c->number];
+}
+
+static const char *name_of(const struct consumer *c)
+{
+	return config_of(c)->name;
 }
 
 /* --- connections --- */
 
-static void forget_sockets(struct wm_local *local)
+static void forget_sockets(struct consumer *c)
 {
-	wm_handover__close_fds(local->socket, local->n_sockets);
-	local->n_sockets = 0;
+	wm_handover__close_fds(c->socket, c->n_sockets);
+	c->n_sockets = 0;
 }
 
 static void drop(struct peer *peer)
 {
-	struct wm_local *local = peer->local;
-	struct peer **link = &local->peers;
+	struct consumer *c = peer->consumer;
+	struct peer **link = &c->peers;
 
 	while (*link != peer)
 		link = &(*link)->next;
 	*link = peer->next;
-	local->n_peers--;
-	if (local->consumer == peer) {
-		local->consumer = NULL;
-		forget_sockets(local);
+	c->n_peers--;
+	if (c->owner == peer) {
+		c->owner = NULL;
+		forget_sockets(c);
 	}
 	wm_timer__free(&peer->hello);
 	sd_event_source_disable_unref(peer->io);
@@ -110,49 +132,56 @@ static int refuse(struct peer *peer, int error, const char *text)
 
 /* --- sockets --- */
 
-static int keep_sockets(struct wm_local *local, const int *fds, uint32_t n)
+static int keep_sockets(struct consumer *c, const struct wm_xsk_shape *shape, const int *fds,
+			uint32_t n)
 {
-	for (local->n_sockets = 0; local->n_sockets < n; local->n_sockets++) {
-		local->socket[local->n_sockets] = fcntl(fds[local->n_sockets], F_DUPFD_CLOEXEC, 0);
-		if (local->socket[local->n_sockets] < 0) {
+	for (c->n_sockets = 0; c->n_sockets < n; c->n_sockets++) {
+		c->socket[c->n_sockets] = fcntl(fds[c->n_sockets], F_DUPFD_CLOEXEC, 0);
+		if (c->socket[c->n_sockets] < 0) {
 			int ret = -errno;
 
-			forget_sockets(local);
+			forget_sockets(c);
 			return ret;
 		}
 	}
+	c->shape = *shape;
 	return 0;
 }
 
 static int hand_over(struct peer *peer, const struct wm_xsk *xsk, struct wm_err *err)
 {
-	struct wm_local *local = peer->local;
+	struct consumer *c = peer->consumer;
 	int fds[WM_HANDOVER_FDS], ret;
 	struct wm_handover message;
 	size_t n;
 
-	ret = wm_xsk__enter(xsk, wm_dp__xsks_fd(local->daemon->dp), err);
+	ret = wm_xsk__enter(xsk, wm_dp__xsks_fd(c->daemon->dp), c->number, err);
 	if (ret)
 		return ret;
 	wm_xsk__describe(xsk, WM_HANDOVER_OFFER, &message);
 	n = wm_xsk__fds(xsk, fds);
-	ret = keep_sockets(local, fds + 1, n - 1);
+	ret = keep_sockets(c, &message.shape, fds + 1, n - 1);
 	if (!ret)
 		ret = wm_handover__send(peer->fd, &message, fds, n);
 	if (ret)
 		return wm_err__sys(err, ret, "cannot hand sockets to process %d", peer->who.pid);
-	local->any = wm_xsk__is_any(xsk);
 	return 0;
 }
 
 static int give_new(struct peer *peer, struct wm_err *err)
 {
+	struct consumer *c = peer->consumer;
+	const struct wm_config *all = c->daemon->config;
+	const struct wm_config_local *config = config_of(c);
 	const struct wm_xsk_options options = {
-		.device = device_of(peer->local),
+		.devices = (const char *const *)all->interfaces,
+		.n_devices = all->n_interfaces,
 		/* Without copies the queue's other packets would pass through the
 		 * consumer's memory too, and wait for it. */
 		.bind = WM_XSK_COPY,
-		.ring = peer->local->daemon->config->local.ring,
+		.ring = config->ring,
+		.one_socket = all->n_locals > 1,
+		.home = c->number,
 	};
 	struct wm_xsk *xsk;
 	int ret;
@@ -163,7 +192,7 @@ static int give_new(struct peer *peer, struct wm_err *err)
 	ret = hand_over(peer, xsk, err);
 	wm_xsk__close(xsk); /* the descriptors that were sent keep the sockets */
 	if (ret)
-		forget_sockets(peer->local);
+		forget_sockets(c);
 	return ret;
 }
 
@@ -185,57 +214,62 @@ static bool lost_its_device(int fd)
 	return !getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) && error == ENETDOWN;
 }
 
-static int check_sockets(const int *fds, size_t n, const char *device, struct wm_err *err)
+static int check_sockets(const int *fds, size_t n, struct wm_err *err)
 {
 	for (size_t i = 0; i < n; i++) {
 		if (!is_xdp_socket(fds[i]))
 			return wm_err__set(err, -EBADMSG, "descriptors that are no AF_XDP sockets");
 		if (lost_its_device(fds[i]))
-			return wm_err__set(err, -ESTALE, "these sockets were for a %s that is "
-					   "gone", device);
+			return wm_err__set(err, -ESTALE, "these sockets were for an interface that "
+					   "is gone");
 	}
 	return 0;
 }
 
-static int enter(const struct wm_local *local, const int *sockets, const struct wm_handover *hello)
+/* Are these the interfaces of the configuration, with the queues that they have now? */
+static int check_shape(const struct wm_config *config, const struct wm_xsk_shape *shape,
+		       struct wm_err *err)
 {
-	int map = wm_dp__xsks_fd(local->daemon->dp);
+	if (shape->devices != config->n_interfaces)
+		return wm_err__set(err, -ESTALE, "these sockets are for %u interfaces; there are "
+				   "%zu now", shape->devices, config->n_interfaces);
+	for (uint32_t i = 0; i < shape->devices; i++) {
+		const struct wm_xsk_port *port = &shape->device[i];
+		const char *device = config->interfaces[i];
 
-	for (uint32_t queue = 0; queue < hello->queues; queue++)
-		if (bpf_map_update_elem(map, &queue, &sockets[hello->any ? 0 : queue], 0))
-			return -errno;
+		if (strcmp(port->name, device) || port->queues != wm_xsk__queues(device))
+			return wm_err__set(err, -ESTALE, "these sockets are for %u queues of %s; "
+					   "it is %u of %s now", port->queues, port->name,
+					   wm_xsk__queues(device), device);
+	}
 	return 0;
 }
 
 static int take_back(struct peer *peer, const struct wm_handover *hello, const int *fds, size_t n,
 		     struct wm_err *err)
 {
-	struct wm_local *local = peer->local;
+	struct consumer *c = peer->consumer;
 	struct wm_handover offer = *hello;
-	const char *device = device_of(local);
 	int ret;
 
-	if (strcmp(hello->device, device) || hello->queues != wm_xsk__queues(device))
-		return wm_err__set(err, -ESTALE, "these sockets are for %u queues of %s; it is "
-				   "%u of %s now", hello->queues, hello->device,
-				   wm_xsk__queues(device), device);
-	if (n != hello->sockets + 1 || hello->queues > WM_XSK_QUEUES_MAX ||
-	    hello->sockets != (hello->any ? 1 : hello->queues))
+	if (n < 2 || wm_xsk_shape__sockets(&hello->shape) != n - 1)
 		return wm_err__set(err, -EBADMSG, "a number of sockets that makes no sense");
-	ret = check_sockets(fds + 1, n - 1, device, err);
+	ret = check_shape(c->daemon->config, &hello->shape, err);
+	if (!ret)
+		ret = check_sockets(fds + 1, n - 1, err);
+	if (!ret)
+		ret = wm_xsk_shape__enter(&hello->shape, fds + 1, wm_dp__xsks_fd(c->daemon->dp),
+					  c->number, err);
 	if (ret)
 		return ret;
-	ret = enter(local, fds + 1, hello);
-	if (!ret)
-		ret = keep_sockets(local, fds + 1, hello->sockets);
+	ret = keep_sockets(c, &hello->shape, fds + 1, n - 1);
 	offer.kind = WM_HANDOVER_OFFER;
 	if (!ret)
 		ret = wm_handover__send(peer->fd, &offer, NULL, 0);
 	if (ret) {
-		forget_sockets(local);
+		forget_sockets(c);
 		return wm_err__sys(err, ret, "cannot take the sockets back");
 	}
-	local->any = hello->any;
 	return 0;
 }
 
@@ -244,11 +278,11 @@ static int take_back(struct peer *peer, const struct wm_handover *hello, const i
 static int serve(struct peer *peer, const struct wm_handover *hello, const int *fds, size_t n,
 		 struct wm_err *err)
 {
-	struct wm_local *local = peer->local;
+	struct consumer *c = peer->consumer;
 
-	if (local->consumer)
+	if (c->owner)
 		return wm_err__set(err, -EBUSY, "process %d is the consumer already",
-				   local->consumer->who.pid);
+				   c->owner->who.pid);
 	if (hello->kind == WM_HANDOVER_NEW)
 		return give_new(peer, err);
 	if (hello->kind == WM_HANDOVER_RESUME)
@@ -256,29 +290,44 @@ static int serve(struct peer *peer, const struct wm_handover *hello, const int *
 	return wm_err__set(err, -EBADMSG, "a message that makes no sense here");
 }
 
+/* Its interfaces, separated by blanks. */
+static void list_devices(const struct wm_config *config, char *text, size_t size)
+{
+	size_t len = 0;
+
+	*text = '\0';
+	for (size_t i = 0; i < config->n_interfaces && len < size; i++)
+		len += snprintf(text + len, size - len, "%s%s", i ? " " : "",
+				config->interfaces[i]);
+}
+
 static int on_hello(struct peer *peer, const struct wm_handover *hello, const int *fds, size_t n)
 {
-	struct wm_local *local = peer->local;
+	char devices[WM_XSK_DEVICES_MAX * IF_NAMESIZE];
+	struct consumer *c = peer->consumer;
 	struct wm_err err = { "" };
 	int ret;
 
 	ret = serve(peer, hello, fds, n, &err);
 	if (ret) {
-		wm_warn("local consumer: process %d is refused: %s", peer->who.pid, err.text);
+		wm_warn("local consumer %s: process %d is refused: %s", name_of(c), peer->who.pid,
+			err.text);
 		return refuse(peer, ret, err.text);
 	}
-	local->consumer = peer;
+	c->owner = peer;
 	wm_timer__free(&peer->hello);
-	wm_info("local consumer: process %d of user %u %s %u socket%s on %s", peer->who.pid,
-		peer->who.uid, hello->kind == WM_HANDOVER_NEW ? "got" : "goes on with",
-		local->n_sockets, local->n_sockets == 1 ? "" : "s", device_of(local));
+	list_devices(c->daemon->config, devices, sizeof(devices));
+	wm_info("local consumer %s: process %d of user %u %s %u socket%s on %s", name_of(c),
+		peer->who.pid, peer->who.uid,
+		hello->kind == WM_HANDOVER_NEW ? "got" : "goes on with", c->n_sockets,
+		c->n_sockets == 1 ? "" : "s", devices);
 	return 0;
 }
 
 static int on_readable(sd_event_source *source, int fd, uint32_t revents, void *arg)
 {
 	struct peer *peer = arg;
-	struct wm_local *local = peer->local;
+	struct consumer *c = peer->consumer;
 	int fds[WM_HANDOVER_FDS], ret;
 	struct wm_handover message;
 	size_t n;
@@ -288,7 +337,7 @@ static int on_readable(sd_event_source *source, int fd, uint32_t revents, void *
 	ret = wm_handover__recv(fd, &message, fds, &n);
 	if (ret == -EAGAIN || ret == -EINTR)
 		return 0;
-	if (!ret && peer != local->consumer) {
+	if (!ret && peer != c->owner) {
 		ret = on_hello(peer, &message, fds, n);
 		wm_handover__close_fds(fds, n);
 		if (!ret)
@@ -296,25 +345,25 @@ static int on_readable(sd_event_source *source, int fd, uint32_t revents, void *
 	} else if (!ret) {
 		wm_handover__close_fds(fds, n); /* it has said all that there is to say */
 	}
-	if (peer == local->consumer)
-		wm_info("local consumer: process %d has gone", peer->who.pid);
+	if (peer == c->owner)
+		wm_info("local consumer %s: process %d has gone", name_of(c), peer->who.pid);
 	drop(peer);
 	return 0;
 }
 
-static int add_peer(struct wm_local *local, int fd)
+static int add_peer(struct consumer *c, int fd)
 {
 	struct peer *peer = calloc(1, sizeof(*peer));
 	socklen_t len = sizeof(peer->who);
 
 	if (!peer)
 		return -ENOMEM;
-	*peer = (struct peer){ .local = local, .next = local->peers, .fd = fd };
-	local->peers = peer;
-	local->n_peers++;
+	*peer = (struct peer){ .consumer = c, .next = c->peers, .fd = fd };
+	c->peers = peer;
+	c->n_peers++;
 	getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer->who, &len);
-	if (wm_timer__init(&peer->hello, local->daemon->event, on_silence, peer) < 0 ||
-	    sd_event_add_io(local->daemon->event, &peer->io, fd, EPOLLIN, on_readable, peer) < 0) {
+	if (wm_timer__init(&peer->hello, c->daemon->event, on_silence, peer) < 0 ||
+	    sd_event_add_io(c->daemon->event, &peer->io, fd, EPOLLIN, on_readable, peer) < 0) {
 		drop(peer);
 		return 0; /* closed with it */
 	}
@@ -325,45 +374,109 @@ static int add_peer(struct wm_local *local, int fd)
 static int on_connection(sd_event_source *source, int listener, uint32_t revents, void *arg)
 {
 	int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	struct wm_local *local = arg;
+	struct consumer *c = arg;
 
 	(void)source;
 	(void)revents;
-	if (fd >= 0 && (local->n_peers >= PEERS_MAX || add_peer(local, fd)))
+	if (fd >= 0 && (c->n_peers >= PEERS_MAX || add_peer(c, fd)))
 		close(fd);
 	return 0;
 }
 
+/* --- the data plane's side --- */
+
+static uint32_t hash_of(const char *name)
+{
+	uint32_t words[4] = {};
+
+	strncpy((char *)words, name, WM_LOCAL_NAME - 1);
+	return wm_jhash_4words(words, 1) | 1; /* 0 is nobody */
+}
+
+/* Sockets of somebody who had this number before are not to get what is not theirs. */
+static void clear_sockets(struct wm_dp *dp, uint32_t number)
+{
+	uint32_t key = wm_xsk_key(number, 0, 0), end = wm_xsk_key(number + 1, 0, 0);
+
+	for (; key < end; key++)
+		bpf_map_delete_elem(wm_dp__xsks_fd(dp), &key);
+}
+
+static void name_ports(struct wm_daemon *d)
+{
+	const struct wm_config *config = d->config;
+
+	for (size_t i = 1; i < WM_LOCAL_PORTS_MAX; i++)
+		wm_dp__ctl(d->dp)->local_port[i - 1] =
+			i < config->n_interfaces ? if_nametoindex(config->interfaces[i]) : 0;
+}
+
+int wm_local__prepare(struct wm_daemon *d, struct wm_err *err)
+{
+	const struct wm_config *config = d->config;
+	volatile struct wm_ctl *ctl = wm_dp__ctl(d->dp);
+
+	if (config->n_locals > 1 && !wm_xsk__any_queue())
+		return wm_err__set(err, -EOPNOTSUPP, "local: %zu consumers: a queue has one "
+				   "consumer's memory, unless the kernel has XDP_ANY_QUEUE (see "
+				   "kernel-patches/): this one has it not; name one",
+				   config->n_locals);
+	for (uint32_t i = 0; i < WM_LOCALS_MAX; i++) {
+		uint32_t hash = i < config->n_locals ? hash_of(config->locals[i].name) : 0;
+
+		if (ctl->local_name[i] != hash)
+			clear_sockets(d->dp, i);
+		ctl->local_name[i] = hash;
+	}
+	name_ports(d);
+	return 0;
+}
+
+void wm_local__device_is_back(struct wm_daemon *d)
+{
+	name_ports(d);
+	/* Their sockets for it are of no use; they come again, and hear that. */
+	for (size_t i = 0; d->local && i < d->local->n; i++)
+		if (d->local->consumer[i].owner)
+			drop(d->local->consumer[i].owner);
+}
+
 /* --- opening and closing --- */
+
+static int open_one(struct consumer *c, struct wm_err *err)
+{
+	const struct wm_config_local *config = config_of(c);
+	char *path = wm_daemon__path(c->daemon->config, config->socket);
+	int ret;
+
+	if (!path)
+		return wm_err__sys(err, -ENOMEM, "local consumer");
+	ret = wm_listen__open(&c->listen, path, SOCK_SEQPACKET, config->mode, config->group, err);
+	free(path);
+	if (ret)
+		return ret;
+	ret = sd_event_add_io(c->daemon->event, &c->io, c->listen.fd, EPOLLIN, on_connection, c);
+	return ret < 0 ? wm_err__sys(err, ret, "local consumer") : 0;
+}
 
 int wm_local__open(struct wm_daemon *daemon, struct wm_local **out, struct wm_err *err)
 {
 	const struct wm_config *config = daemon->config;
 	struct wm_local *local;
-	char *path;
-	int ret;
+	int ret = 0;
 
 	*out = NULL;
-	if (!config->local.name)
+	if (!config->n_locals)
 		return 0;
 	local = calloc(1, sizeof(*local));
-	path = wm_daemon__path(config, config->local.socket);
-	if (!local || !path) {
-		free(local);
-		free(path);
+	if (!local)
 		return wm_err__sys(err, -ENOMEM, "local consumer");
-	}
-	local->daemon = daemon;
-	ret = wm_listen__open(&local->listen, path, SOCK_SEQPACKET, config->local.mode,
-			      config->local.group, err);
-	free(path);
-	if (!ret) {
-		ret = sd_event_add_io(daemon->event, &local->io, local->listen.fd, EPOLLIN,
-				      on_connection, local);
-		if (ret < 0)
-			wm_err__sys(err, ret, "local consumer");
-	}
-	if (ret < 0) {
+	for (size_t i = 0; i < config->n_locals; i++)
+		local->consumer[i] = (struct consumer){ .daemon = daemon, .number = i,
+							.listen.fd = -1 };
+	for (; local->n < config->n_locals && !ret; local->n++)
+		ret = open_one(&local->consumer[local->n], err);
+	if (ret) {
 		wm_local__close(local);
 		return ret;
 	}
@@ -371,28 +484,35 @@ int wm_local__open(struct wm_daemon *daemon, struct wm_local **out, struct wm_er
 	return 0;
 }
 
+static void close_one(struct consumer *c)
+{
+	for (struct peer *peer = c->peers, *next; peer; peer = next) {
+		next = peer->next;
+		drop(peer);
+	}
+	sd_event_source_disable_unref(c->io);
+	wm_listen__close(&c->listen);
+}
+
 void wm_local__close(struct wm_local *local)
 {
 	if (!local)
 		return;
-	for (struct peer *peer = local->peers, *next; peer; peer = next) {
-		next = peer->next;
-		drop(peer);
-	}
-	sd_event_source_disable_unref(local->io);
-	wm_listen__close(&local->listen);
+	for (size_t i = 0; i < local->n; i++)
+		close_one(&local->consumer[i]);
 	free(local);
 }
 
 /* --- telling --- */
 
-static json_t *socket_report(const struct wm_local *local, uint32_t index)
+static json_t *socket_report(const struct consumer *c, uint32_t index, const char *device)
 {
 	struct wm_xsk_stats stats = {};
 	json_t *o = json_object();
 
-	wm_xsk__kernel_stats(local->socket[index], &stats);
+	wm_xsk__kernel_stats(c->socket[index], &stats);
 	wm_put__count(o, "socket", index);
+	wm_put__text(o, "device", device);
 	wm_put__count(o, "rx_dropped", stats.rx_dropped);
 	wm_put__count(o, "rx_ring_full", stats.rx_ring_full);
 	wm_put__count(o, "rx_fill_empty", stats.rx_fill_empty);
@@ -402,25 +522,57 @@ static json_t *socket_report(const struct wm_local *local, uint32_t index)
 	return o;
 }
 
-int wm_local__report(struct wm_local *local, json_t **data, struct wm_err *err)
+static json_t *sockets_report(const struct consumer *c)
 {
-	json_t *o, *sockets = json_array();
+	json_t *sockets = json_array();
+	uint32_t index = 0;
 
-	if (!local) {
-		json_decref(sockets);
-		return wm_err__set(err, -ENODEV, "the configuration has no local consumer");
-	}
-	for (uint32_t i = 0; i < local->n_sockets; i++)
-		json_array_append_new(sockets, socket_report(local, i));
+	for (uint32_t d = 0; d < c->shape.devices && c->n_sockets; d++)
+		for (uint32_t i = 0; i < (c->shape.any ? 1 : c->shape.device[d].queues); i++)
+			json_array_append_new(sockets, socket_report(c, index++,
+								     c->shape.device[d].name));
+	return sockets;
+}
+
+/* `name` NULL: the only one that there is. */
+static const struct consumer *find(const struct wm_local *local, const char *name,
+				   struct wm_err *err)
+{
+	size_t n = local ? local->n : 0;
+
+	if (!n)
+		wm_err__set(err, -ENODEV, "the configuration has no local consumer");
+	else if (name)
+		wm_err__set(err, -ENOENT, "there is no local consumer \"%s\"", name);
+	else if (n > 1)
+		wm_err__set(err, -EINVAL, "which local consumer? There are %zu (the first is %s)",
+			    n, name_of(&local->consumer[0]));
+	else
+		return &local->consumer[0];
+	for (size_t i = 0; name && i < n; i++)
+		if (!strcmp(name, name_of(&local->consumer[i])))
+			return &local->consumer[i];
+	return NULL;
+}
+
+int wm_local__report(struct wm_local *local, const char *name, json_t **data, struct wm_err *err)
+{
+	char devices[WM_XSK_DEVICES_MAX * IF_NAMESIZE];
+	const struct consumer *c = find(local, name, err);
+	json_t *o;
+
+	if (!c)
+		return -ENOENT;
+	list_devices(c->daemon->config, devices, sizeof(devices));
 	o = json_object();
-	wm_put__text(o, "name", local->daemon->config->local.name);
-	wm_put__text(o, "path", local->listen.name.sun_path);
-	wm_put__text(o, "device", device_of(local));
-	wm_put__bool(o, "connected", local->consumer);
-	wm_put__count(o, "pid", local->consumer ? local->consumer->who.pid : 0);
-	wm_put__count(o, "uid", local->consumer ? local->consumer->who.uid : 0);
-	wm_put__bool(o, "one_socket", local->any);
-	json_object_set_new(o, "sockets", sockets);
+	wm_put__text(o, "name", name_of(c));
+	wm_put__text(o, "path", c->listen.name.sun_path);
+	wm_put__text(o, "device", devices);
+	wm_put__bool(o, "connected", c->owner);
+	wm_put__count(o, "pid", c->owner ? c->owner->who.pid : 0);
+	wm_put__count(o, "uid", c->owner ? c->owner->who.uid : 0);
+	wm_put__bool(o, "one_socket", c->n_sockets && c->shape.any);
+	json_object_set_new(o, "sockets", sockets_report(c));
 	*data = o;
 	return 0;
 }

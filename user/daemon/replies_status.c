@@ -205,6 +205,6 @@ WM_REPLY(stats)
 
 WM_REPLY(xsk)
 {
-	(void)request;
-	return wm_local__report(daemon->local, data, err);
+	return wm_local__report(daemon->local,
+				json_string_value(json_object_get(request, "name")), data, err);
 }

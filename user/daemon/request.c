@@ -28,7 +28,7 @@ static const struct wm_command commands[] = {
 	{ "ring", { { "vip", WM_ARGUMENT_TEXT, true } }, wm_reply__ring },
 	{ "where", FLOW_ARGUMENTS, wm_reply__where },
 	{ "reload", {}, NULL }, /* wm_request__reloaded(), when it has ended */
-	{ "xsk", {}, wm_reply__xsk },
+	{ "xsk", { { "name", WM_ARGUMENT_TEXT, false } }, wm_reply__xsk },
 };
 
 static const struct wm_command *find_command(const char *name)

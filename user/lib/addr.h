@@ -15,13 +15,13 @@ struct wm_addr {
 
 enum {
 	WM_ADDR_TEXT = 46,     /* an address as text, with its NUL */
-	WM_LOCAL_NAME = 16,    /* a local consumer's name, with its NUL */
+	WM_LOCAL_NAME = 16,    /* a local consumer's name, with its NUL; its number is there then */
 	WM_ENDPOINT_TEXT = 56, /* [address]:port, with its NUL */
 };
 
 /* 0, or -EINVAL when `text` is no IPv4 or IPv6 address. */
 int wm_addr__parse(const char *text, struct wm_addr *addr);
-/* A local consumer in an address's place; `name` is shorter than WM_LOCAL_NAME. */
+/* A local consumer in an address's place, number 0; `name` is shorter than WM_LOCAL_NAME. */
 void wm_addr__local(const char *name, struct wm_addr *addr);
 /* Returns `buf`, which holds WM_ADDR_TEXT bytes; "local:NAME" for a consumer. */
 char *wm_addr__format(const struct wm_addr *addr, char *buf);
