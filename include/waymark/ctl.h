@@ -58,8 +58,8 @@
  *             real (null: nobody), outer_source,
  *             flow (null or {dest, real}: what the flow table says instead)}
  * xsk      name -> {name, path, device (names, by blanks), connected (bool), pid, uid (0
- *             unless connected), one_socket (bool), sockets [ {socket, device,
- *             rx_dropped, rx_ring_full, rx_fill_empty, rx_invalid, tx_invalid,
+ *             unless connected), one_socket (bool), sockets [ {socket, device, zero_copy
+ *             (bool), rx_dropped, rx_ring_full, rx_fill_empty, rx_invalid, tx_invalid,
  *             tx_ring_empty} ]}
  *             a local consumer; an error where there is none. No name: the only one
  * reload   -> {summary}            (an error changes nothing). The reply comes when the

@@ -526,6 +526,32 @@ def test_consumers_that_change_places_get_nothing_of_each_other(any_queue):
     assert two.finish()["packets"] == 20 * 4
 
 
+# --- without copies ---
+
+
+def test_zero_copy_where_the_driver_has_none(net):
+    net.balancer.config["local"]["zero-copy"] = "always"
+    net.balancer.write()
+    net.balancer.start()
+    consumer = Consumer(net, wait=False)
+    assert consumer.process.wait() == 1
+    why = "queue 0 of eth0: the driver cannot do without copies"
+    assert why in consumer.process.output() and why in net.balancer.daemon.output()
+    assert ask_udp(udp_socket(net, net.vips[1], PORT))  # others do not care
+
+
+def test_zero_copy_if_possible_says_what_came_of_it(net):
+    net.balancer.config["local"]["zero-copy"] = "auto"
+    net.balancer.write()
+    net.balancer.start()
+    consumer = Consumer(net)
+    exchange(flows(net, net.vips[0], 4), range(10))
+    assert "the driver of eth0 cannot do without copies: packets are copied" in \
+        net.balancer.daemon.output()
+    assert not any(row["zero_copy"] for row in stats(net)["sockets"])
+    assert consumer.finish()["packets"] == 40
+
+
 # --- refused ---
 
 

@@ -285,7 +285,9 @@ def test_driver_without_xdp(pair):
 
 def test_driver_without_zerocopy(pair):
     code, text = refused(pair, "eth0", "--port", "1", "--bind", "zerocopy")
-    assert code == 1 and "without copies" in text
+    assert code == 1 and "the driver cannot do without copies" in text
+    tool = pair.start("count", "--port", PORT, "--sockets", "queue")  # bind: auto
+    assert not any(row["zero_copy"] for row in pair.finish(tool)["sockets"])
 
 
 def test_generic_mode_works_where_native_does_not(pair):

@@ -88,7 +88,7 @@ REPLIES = {
     "reload": {"summary": "1 real added"},
     "xsk": {"name": "dns", "path": "/run/waymark/local.sock", "device": "eth0", "connected": True,
             "pid": 4711, "uid": 65534, "one_socket": False,
-            "sockets": [{"socket": 0, "device": "eth0", "rx_dropped": 0,
+            "sockets": [{"socket": 0, "device": "eth0", "zero_copy": False, "rx_dropped": 0,
                          "rx_ring_full": 1000, "rx_fill_empty": 2, "rx_invalid": 0, "tx_invalid": 0, "tx_ring_empty": 5}]},
 }
 

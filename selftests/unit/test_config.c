@@ -330,7 +330,7 @@ static void equal_sees_every_key(void **state)
 		"flow-table: { udp-idle: 9s }", "limits: { vips: 9 }", "limits: { dests: 9 }",
 		"local: { name: a }", "local: { name: b }", "local: { name: a, socket: /l }",
 		"local: { name: a, mode: 0660 }", "local: { name: a, group: g }",
-		"local: { name: a, ring: 64 }",
+		"local: { name: a, ring: 64 }", "local: { name: a, zero-copy: auto }",
 		"local: [ { name: a }, { name: b, socket: /l } ]",
 		"local: [ { name: a }, { name: c, socket: /l } ]",
 		"local: [ { name: a } , { name: b, socket: /m } ]",
@@ -434,8 +434,13 @@ static const struct mistake mistakes[] = {
 	  "f:1:1: local: two consumers are called \"a\"" },
 	{ HEAD "local: [ { name: a }, { name: b } ]",
 	  "f:1:1: local: consumers 1 and 2 have the same socket, /run/waymark/local.sock" },
+	{ HEAD "local: [ { name: a }, { name: b, socket: /b, zero-copy: always } ]",
+	  "f:1:1: local: zero-copy is for a single consumer: a queue has its packets in one "
+	  "memory" },
 	{ HEAD "local: [ { name: a }, { name: b }, { name: c }, { name: d }, { name: e } ]",
 	  "f:3:8: local: expected at most 4 consumers, found 5" },
+	{ HEAD "local: { name: a, zero-copy: perhaps }",
+	  "f:3:30: zero-copy: expected never, auto or always, found \"perhaps\"" },
 	{ "interface: { name: a, queues: [0-3] }\nvips: []\nlocal: { name: a }",
 	  "f:1:1: local: its sockets take every queue, and \"queues\" leaves some to the host: "
 	  "leave one of them out" },

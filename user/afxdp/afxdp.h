@@ -160,5 +160,7 @@ struct wm_xsk_stats {
 int wm_xsk__stats(const struct wm_xsk *xsk, uint32_t index, struct wm_xsk_stats *stats);
 /* The kernel's part of it, of a socket that somebody else works. */
 int wm_xsk__kernel_stats(int fd, struct wm_xsk_stats *stats);
+/* Does this socket get packets without a copy? */
+bool wm_xsk__zero_copy(int fd);
 
 #endif

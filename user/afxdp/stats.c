@@ -22,6 +22,15 @@ int wm_xsk__kernel_stats(int fd, struct wm_xsk_stats *stats)
 	return 0;
 }
 
+bool wm_xsk__zero_copy(int fd)
+{
+	struct xdp_options options = {};
+	socklen_t len = sizeof(options);
+
+	return !getsockopt(fd, SOL_XDP, XDP_OPTIONS, &options, &len) &&
+	       options.flags & XDP_OPTIONS_ZEROCOPY;
+}
+
 int wm_xsk__stats(const struct wm_xsk *xsk, uint32_t index, struct wm_xsk_stats *stats)
 {
 	const struct wm_xsk_queue *queue = &xsk->queue[index];

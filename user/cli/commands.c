@@ -45,7 +45,8 @@ const char cli_summary[] = "ask and steer the waymark load balancer";
 	{ .name = "mode", .value = "MODE", .kind = KIND_CHOICE, .choices = "auto native generic", \
 	  .help = "how the program is attached: auto (default) is native where the driver can" }, \
 	{ .name = "bind", .value = "HOW", .kind = KIND_CHOICE, .choices = "auto copy zerocopy", \
-	  .help = "whether packets are copied: auto (default) is zerocopy where the driver can" }, \
+	  .help = "whether packets are copied: auto (default) is zerocopy where the driver can, " \
+		  "unless one socket is for all queues" }, \
 	{ .name = "sockets", .value = "HOW", .kind = KIND_CHOICE, .choices = "auto queue one", \
 	  .help = "a socket for every queue, or one for all where the kernel can (auto)" }
 

@@ -474,6 +474,7 @@ static const struct column xsk_keys[] = {
 static const struct column xsk_columns[] = {
 	{ "socket", "SOCKET", FORMAT_NUMBER,
 	  "number of the socket: of its receive queue, but with one socket for all" },
+	{ "zero_copy", NULL, FORMAT_TEXT, "whether packets came without a copy" },
 	{ "packets", "PACKETS", FORMAT_COUNT, "packets received" },
 	{ "bytes", "BYTES", FORMAT_BYTES, "their bytes" },
 	{ "parts", NULL, FORMAT_COUNT, "pieces that they lay in" },
@@ -509,6 +510,7 @@ static const struct column xsk_stats_columns[] = {
 	{ "socket", "SOCKET", FORMAT_NUMBER,
 	  "number of the socket, by device and receive queue, or by device alone" },
 	{ "device", "DEVICE", FORMAT_TEXT, "whose packets it gets" },
+	{ "zero_copy", NULL, FORMAT_TEXT, "whether they come without a copy" },
 	{ "rx_dropped", "DROPPED", FORMAT_COUNT, "packets dropped by the kernel: too long, say" },
 	{ "rx_ring_full", "FULL", FORMAT_COUNT, "packets dropped: the consumer was too slow" },
 	{ "rx_fill_empty", "UNFILLED", FORMAT_COUNT, "times that the fill ring was empty" },

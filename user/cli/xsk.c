@@ -244,8 +244,9 @@ static json_t *socket_row(const struct session *s, uint32_t index)
 	if (wm_xsk__stats(s->xsk, index, &st))
 		return NULL;
 #define N(member) #member, (json_int_t)st.member
-	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, "
+	return json_pack("{s:I, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, "
 			 "s:I, s:I, s:I, s:I}", "socket", (json_int_t)index,
+			 "zero_copy", wm_xsk__zero_copy(wm_xsk__fd(s->xsk, index)),
 			 N(packets), N(bytes), N(parts), N(marked), N(sent), N(tx_full),
 			 N(wakeups_rx), N(wakeups_tx), N(given_up), N(stall_kicks), N(rx_dropped),
 			 N(rx_ring_full), N(rx_fill_empty), N(rx_invalid), N(tx_invalid),

@@ -47,6 +47,7 @@ const char *const wm_mode_words[] = { "auto", "native", "generic", NULL };
 const char *const wm_backend_words[] = { "auto", "none", "sim", "flower", "ntuple", NULL };
 const char *const wm_hash_words[] = { "maglev", "maglev-v1", NULL };
 const char *const wm_marks_words[] = { "checked", "trusted", NULL };
+const char *const wm_zero_copy_words[] = { "never", "auto", "always", NULL };
 
 /* --- readers of single keys --- */
 
@@ -228,6 +229,7 @@ static const struct wm_key local_keys[] = {
 	{ "mode", read_mode, OF(mode) },
 	{ "group", wm_config__read_word, OF(group), .max = 31 },
 	{ "ring", wm_read__count, OF(ring), .min = 64, .max = 32768 },
+	{ "zero-copy", wm_read__choice, OF(zero_copy), .words = wm_zero_copy_words },
 	{},
 };
 
@@ -355,6 +357,9 @@ static void check_local(struct wm_reader *r, const yaml_node_t *root, size_t i)
 			wm_read__error(r, root, "local: consumers %zu and %zu have the same "
 				       "socket, %s", k + 1, i + 1, local->socket);
 	}
+	if (local->zero_copy != WM_ZERO_COPY_NEVER && config->n_locals > 1)
+		wm_read__error(r, root, "local: zero-copy is for a single consumer: a queue has "
+			       "its packets in one memory");
 }
 
 /* Consumers and the interfaces that they are to have sockets on. */

@@ -44,6 +44,9 @@ struct wm_config_vip {
 	int line;
 };
 
+/* May a local consumer get packets without copies? */
+enum wm_zero_copy { WM_ZERO_COPY_NEVER, WM_ZERO_COPY_AUTO, WM_ZERO_COPY_ALWAYS };
+
 /* A process on this machine that is a real. */
 struct wm_config_local {
 	char *name;
@@ -51,6 +54,7 @@ struct wm_config_local {
 	uint32_t mode;  /* of that file */
 	char *group;    /* that file's; NULL: ours */
 	uint32_t ring;  /* entries of a queue's RX ring */
+	enum wm_zero_copy zero_copy;
 };
 
 struct wm_config {

@@ -12,6 +12,7 @@ extern const char *const wm_mode_words[];
 extern const char *const wm_backend_words[];
 extern const char *const wm_hash_words[];
 extern const char *const wm_marks_words[];
+extern const char *const wm_zero_copy_words[];
 
 /* Reads `interface`; `into` is the whole struct wm_config. */
 void wm_config__read_interfaces(struct wm_reader *r, const struct wm_key *key,

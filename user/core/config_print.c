@@ -93,7 +93,8 @@ static void print_local(const struct wm_config_local *local, FILE *out)
 	fprintf(out, "    mode: \"%04o\"\n", local->mode);
 	if (local->group)
 		print_pair(out, "    group", local->group);
-	fprintf(out, "    ring: %u\n", local->ring);
+	fprintf(out, "    ring: %u\n    zero-copy: %s\n", local->ring,
+		wm_zero_copy_words[local->zero_copy]);
 }
 
 static void print_vip(const struct wm_config_vip *vip, FILE *out)
@@ -180,7 +181,8 @@ static bool same_sizes(const struct wm_config *a, const struct wm_config *b)
 static bool same_consumer(const struct wm_config_local *a, const struct wm_config_local *b)
 {
 	return same_text(a->name, b->name) && same_text(a->socket, b->socket) &&
-	       a->mode == b->mode && same_text(a->group, b->group) && a->ring == b->ring;
+	       a->mode == b->mode && same_text(a->group, b->group) && a->ring == b->ring &&
+	       a->zero_copy == b->zero_copy;
 }
 
 bool wm_config__same_local(const struct wm_config *a, const struct wm_config *b)

@@ -168,6 +168,32 @@ static int hand_over(struct peer *peer, const struct wm_xsk *xsk, struct wm_err 
 	return 0;
 }
 
+/* Copies are the rule: without them the queue's other packets would pass through the
+ * consumer's memory too, and wait for it. */
+static enum wm_xsk_bind bind_of(const struct wm_config_local *config)
+{
+	static const enum wm_xsk_bind bind[] = {
+		[WM_ZERO_COPY_NEVER] = WM_XSK_COPY,
+		[WM_ZERO_COPY_AUTO] = WM_XSK_AUTO,
+		[WM_ZERO_COPY_ALWAYS] = WM_XSK_ZEROCOPY,
+	};
+
+	return bind[config->zero_copy];
+}
+
+/* "auto" is to say what came of it. */
+static void tell_copies(const struct consumer *c)
+{
+	uint32_t first = 0;
+
+	for (uint32_t d = 0; d < c->shape.devices; d++) {
+		if (!wm_xsk__zero_copy(c->socket[first]))
+			wm_info("local consumer %s: the driver of %s cannot do without copies: "
+				"packets are copied", name_of(c), c->shape.device[d].name);
+		first += c->shape.any ? 1 : c->shape.device[d].queues;
+	}
+}
+
 static int give_new(struct peer *peer, struct wm_err *err)
 {
 	struct consumer *c = peer->consumer;
@@ -176,10 +202,9 @@ static int give_new(struct peer *peer, struct wm_err *err)
 	const struct wm_xsk_options options = {
 		.devices = (const char *const *)all->interfaces,
 		.n_devices = all->n_interfaces,
-		/* Without copies the queue's other packets would pass through the
-		 * consumer's memory too, and wait for it. */
-		.bind = WM_XSK_COPY,
+		.bind = bind_of(config),
 		.ring = config->ring,
+		.every_socket = config->zero_copy != WM_ZERO_COPY_NEVER,
 		.one_socket = all->n_locals > 1,
 		.home = c->number,
 	};
@@ -193,6 +218,8 @@ static int give_new(struct peer *peer, struct wm_err *err)
 	wm_xsk__close(xsk); /* the descriptors that were sent keep the sockets */
 	if (ret)
 		forget_sockets(c);
+	else if (config->zero_copy == WM_ZERO_COPY_AUTO)
+		tell_copies(c);
 	return ret;
 }
 
@@ -513,6 +540,7 @@ static json_t *socket_report(const struct consumer *c, uint32_t index, const cha
 	wm_xsk__kernel_stats(c->socket[index], &stats);
 	wm_put__count(o, "socket", index);
 	wm_put__text(o, "device", device);
+	wm_put__bool(o, "zero_copy", wm_xsk__zero_copy(c->socket[index]));
 	wm_put__count(o, "rx_dropped", stats.rx_dropped);
 	wm_put__count(o, "rx_ring_full", stats.rx_ring_full);
 	wm_put__count(o, "rx_fill_empty", stats.rx_fill_empty);
