@@ -47,8 +47,8 @@ static int enter(int n, int crowded, int *second)
 }
 
 static const __u32 sizes[] = {
-	2, 3, WM_FLOW_BUCKETS_MIN, 64, WM_FLOW_SPAN, WM_FLOW_SPAN + 1, WM_FLOW_SPAN + 2, 1000, 65537,
-	WM_FLOW_BUCKETS_DEFAULT, WM_FLOW_BUCKETS_MAX - 1, WM_FLOW_BUCKETS_MAX,
+	2, 3, WM_FLOW_BUCKETS_MIN, 64, WM_FLOW_SPAN, WM_FLOW_SPAN + 1, WM_FLOW_SPAN + 2, 1000,
+	65537, WM_FLOW_BUCKETS_DEFAULT, WM_FLOW_BUCKETS_MAX - 1, WM_FLOW_BUCKETS_MAX,
 };
 
 static void the_second_bucket_is_another_one_nearby(void **state)

@@ -432,8 +432,8 @@ static void test_the_card_answers_after_its_delay(void **state)
 static const struct wm_replay_options small_nic = {
 	.capacity = 20,
 	.rules = { .max_rules = 20, .installs_per_second = 100, .idle_ns = 2 * SECOND },
-	.counting = { .flow_buckets = 256, .promote_after = 8, .event_budget = 20000, .udp_idle = 30,
-		      .seed = 1 },
+	.counting = { .flow_buckets = 256, .promote_after = 8, .event_budget = 20000,
+		      .udp_idle = 30, .seed = 1 },
 	.start = START,
 };
 

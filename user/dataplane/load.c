@@ -384,7 +384,8 @@ static bool sizes_agree(const struct wm_dp *dp)
 	const struct wm_params *p = &dp->params;
 
 	return p->dest_bits <= WM_DEST_BITS_MAX && p->flow_buckets >= 2 &&
-	       p->flow_buckets <= WM_FLOW_BUCKETS_MAX && p->vip_bits >= 1 && p->vip_bits <= WM_VIP_BITS_MAX &&
+	       p->flow_buckets <= WM_FLOW_BUCKETS_MAX &&
+	       p->vip_bits >= 1 && p->vip_bits <= WM_VIP_BITS_MAX &&
 	       dp->map[DP_VIPS].entries == 2u << p->vip_bits &&
 	       dp->map[DP_RINGS].entries == p->rings &&
 	       dp->map[DP_DESTS].entries == 1u << p->dest_bits &&
