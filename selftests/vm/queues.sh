@@ -10,10 +10,10 @@
 . "$(dirname "$0")/../lib/vm.sh"
 
 tests='queue_mgmt queue_xdp queue_veth virtio_queues xsk_any_queue'
-timeout=2400
+timeout=3600
 if [ "${1:-}" = --debug ]; then
 	kernel=(--debug)
-	timeout=7200
+	timeout=10800
 fi
 
 need_kernel
