@@ -112,6 +112,8 @@ static int nic_list(struct wm_offload *nic,
 		struct wm_rule rule = { nic_flow_of(i), s->mark };
 		struct wm_rule_stats stats = { s->packets, s->bytes, s->used };
 
+		if (nic->no_packets)
+			stats.packets = stats.bytes = 0;
 		if (s->in)
 			each(arg, &rule, &stats);
 		if (nic->list_error && i == FLOWS / 2)

@@ -35,6 +35,7 @@ struct wm_offload {
 	uint32_t error_every; /* 0: every install */
 	uint32_t answers;     /* most that one poll tells; 0: all */
 	bool lose_installs, lose_removals, late;
+	bool no_packets; /* it tells when a rule was used, not how often */
 	/* What it was asked. */
 	uint32_t asked, removals, calls;
 	struct wm_rule pending[PENDING_MAX];

@@ -407,6 +407,47 @@ static void test_equals_do_not_push_each_other_out(void **state)
 	assert_int_equal(world_stats(w).ended[WM_END_EVICTED], 0);
 }
 
+/* Equals, in a NIC that has fewer places than were allowed: one in 256 takes turns. */
+static void test_a_part_of_what_the_nic_holds_yields(void **state)
+{
+	struct world *w = *state;
+
+	w->options.max_rules = 100000;
+	w->options.installs_per_second = 100000;
+	w->nic.full_at = 300;
+	world_restart(w);
+	world_offer_range(w, 0, 300, 1);
+	world_run(w, 2 * SECOND);
+	assert_int_equal(w->nic.n, 300);
+	world_readings(w, 3, 0, 300);
+	world_offer_range(w, 400, 500, 1);
+	world_tick(w);
+	world_run(w, MS);
+	assert_int_equal(world_stats(w).ended[WM_END_EVICTED], 1);
+	assert_int_equal(w->nic.n, 300);
+}
+
+/* Times of use, and no packets: nobody is lighter than another. */
+static void test_who_is_in_use_stays_where_packets_are_not_told(void **state)
+{
+	struct world *w = *state;
+
+	w->nic.caps.stats = false;
+	w->nic.caps.uses = true;
+	w->nic.no_packets = true;
+	w->options.max_rules = 256;
+	w->options.installs_per_second = 100000;
+	world_restart(w);
+	world_offer_range(w, 0, 256, 1);
+	world_run(w, 2 * SECOND);
+	world_readings(w, 3, 0, 256);
+	assert_int_equal(w->nic.n, 256);
+	world_offer(w, 400, 1);
+	world_tick(w);
+	assert_int_equal(world_stats(w).held, 1);
+	assert_int_equal(world_stats(w).ended[WM_END_EVICTED], 0);
+}
+
 /* A rule that came in since the last reading was not weighed: its few packets mean
  * nothing yet. */
 static void test_a_new_rule_is_not_light(void **state)
@@ -630,6 +671,8 @@ static const struct CMUnitTest full[] = {
 	T(test_who_is_idle_goes_before_who_is_light),
 	T(test_who_becomes_heavy_stays),
 	T(test_equals_do_not_push_each_other_out),
+	T(test_a_part_of_what_the_nic_holds_yields),
+	T(test_who_is_in_use_stays_where_packets_are_not_told),
 	T(test_a_new_rule_is_not_light),
 	T(test_full_holds_when_busy),
 	T(test_new_rules_are_not_evicted),

@@ -805,9 +805,10 @@ static void count_light(struct light *l, uint32_t packets)
 /* How many of each class yield, the lightest first. Rules that are as heavy as the
  * mean, or nearly, are changed seldom: if all are alike it brings nothing, and if heavy
  * flows are outside, the first of them that comes in lifts the mean. */
-static void share_out(struct light *l, uint32_t max)
+static void share_out(struct light *l)
 {
-	uint32_t any = max / LIGHT_ANY, light = (max + LIGHT_PART - 1) / LIGHT_PART, taken = 0;
+	uint32_t any = (l->n + LIGHT_ANY / 2) / LIGHT_ANY, taken = 0;
+	uint32_t light = (l->n + LIGHT_PART - 1) / LIGHT_PART;
 
 	for (uint32_t class = 0; class < WEIGHTS; class++) {
 		bool heavy = (2ull << class) * LIGHT_MEAN * l->n > l->packets;
@@ -818,11 +819,14 @@ static void share_out(struct light *l, uint32_t max)
 	}
 }
 
-/* After a reading: who yields in a full table. Without packet counters nobody does:
- * then all rules in use weigh the same. */
+/* After a reading: who yields in a full table, a part of the rules that were weighed
+ * (a NIC may hold fewer than it is allowed). Without packet counters nobody does: then
+ * all rules in use weigh the same. */
 static void choose_light(struct wm_rules *r)
 {
-	share_out(&r->light, limit(r));
+	if (!r->light.packets)
+		return;
+	share_out(&r->light);
 	for (uint32_t i = 0; i < r->table.top; i++) {
 		struct wm_rule_entry *e = at(r, i);
 		uint32_t class = class_of(e->lately);
