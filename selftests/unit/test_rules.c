@@ -347,6 +347,16 @@ static void full_of_busy(struct world *w, uint32_t light_from, uint32_t light_to
 	assert_int_equal(world_stats(w).ended[WM_END_EVICTED], 0); /* nobody wants in */
 }
 
+/* In the next reading those below `to` have 1010 packets, the others none; then 40 comes. */
+static void a_heavy_reading_and_one_more(struct world *w, uint32_t to)
+{
+	for (int i = 0; i < 100; i++)
+		world_traffic(w, 0, to);
+	world_readings(w, 1, 0, to);
+	world_offer(w, 40, 1);
+	world_tick(w);
+}
+
 /* One in 16 from reading to reading, and then candidates are held again. */
 static void test_the_lightest_of_a_full_table_yield(void **state)
 {
@@ -371,11 +381,7 @@ static void test_who_is_idle_goes_before_who_is_light(void **state)
 	struct world *w = *state;
 
 	full_of_busy(w, 7, 11);
-	for (int i = 0; i < 100; i++)
-		world_traffic(w, 0, 31);
-	world_readings(w, 1, 0, 31);
-	world_offer(w, 40, 1);
-	world_tick(w);
+	a_heavy_reading_and_one_more(w, 31);
 	assert_true(world_in_nic(w, 40, 1));
 	assert_int_equal(w->gone[31], 1);
 }
@@ -386,11 +392,7 @@ static void test_who_becomes_heavy_stays(void **state)
 	struct world *w = *state;
 
 	full_of_busy(w, 7, 8);
-	for (int i = 0; i < 100; i++)
-		world_traffic(w, 0, 32);
-	world_readings(w, 1, 0, 32);
-	world_offer(w, 40, 1);
-	world_tick(w);
+	a_heavy_reading_and_one_more(w, 32);
 	assert_int_equal(world_stats(w).held, 1);
 	assert_true(w->nic.slot[7].in);
 }

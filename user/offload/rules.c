@@ -789,10 +789,10 @@ static void on_listed(void *arg, const struct wm_rule *rule, const struct wm_rul
 		account(r, at(r, i), stats, reader->now);
 }
 
-/* Classes of weight: packets of one reading, by their logarithm. */
+/* Classes of weight: packets of one reading, not 0, by their logarithm. */
 static uint32_t class_of(uint32_t packets)
 {
-	return packets ? 31 - __builtin_clz(packets) : 0;
+	return 31 - __builtin_clz(packets);
 }
 
 static void count_light(struct light *l, uint32_t packets)
@@ -824,19 +824,18 @@ static void share_out(struct light *l)
  * all rules in use weigh the same. */
 static void choose_light(struct wm_rules *r)
 {
-	if (!r->light.packets)
-		return;
 	share_out(&r->light);
 	for (uint32_t i = 0; i < r->table.top; i++) {
-		struct wm_rule_entry *e = at(r, i);
-		uint32_t class = class_of(e->lately);
+		const struct wm_rule_entry *e = at(r, i);
+		uint32_t *places;
 
-		if (e->list == WM_LIST_NONE && e->state == WM_RULE_ACTIVE && e->weighed &&
-		    r->light.rules[class]) {
-			r->light.rules[class]--;
+		if (e->list != WM_LIST_NONE || e->state != WM_RULE_ACTIVE || !e->lately)
+			continue;
+		places = &r->light.rules[class_of(e->lately)];
+		if (*places) {
+			--*places;
 			wm_ruletable__move(&r->table, i, WM_LIST_LIGHT);
 		}
-		e->weighed = false;
 	}
 }
 
@@ -844,13 +843,14 @@ static void note_use(struct wm_rules *r, uint32_t i)
 {
 	struct wm_rule_entry *e = at(r, i);
 
+	if (e->fresh)
+		e->lately = 0; /* it had no whole reading */
+	if (e->lately)
+		count_light(&r->light, e->lately);
 	if (e->moved) {
 		e->offers = 0;
 		if (e->list == WM_LIST_IDLE || e->list == WM_LIST_LIGHT)
 			wm_ruletable__move(&r->table, i, WM_LIST_NONE);
-		e->weighed = !e->fresh;
-		if (e->weighed)
-			count_light(&r->light, e->lately);
 		if (r->hooks.used)
 			r->hooks.used(r->hooks.arg, &e->flow);
 	} else if (!e->fresh && tells_use(r) &&
@@ -868,6 +868,7 @@ static void judge(struct wm_rules *r, uint32_t i, bool listed, uint64_t now)
 	struct wm_rule_entry *e = at(r, i);
 
 	if (listed && e->seen != r->reading) {
+		e->lately = 0;
 		if (++e->missed >= MISSED_TO_FORGET) {
 			r->stats.ended[WM_END_STALE]++;
 			forget(r, i);

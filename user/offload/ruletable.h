@@ -53,8 +53,7 @@ struct wm_rule_entry {
 	bool closing;     /* delete it as soon as the NIC has answered */
 	bool fresh;       /* active since the last reading */
 	bool moved;       /* had packets in the last reading */
-	bool weighed;     /* counted in this reading, with */
-	uint32_t lately;  /* so many packets since the one before */
+	uint32_t lately;  /* so many since the one before; 0 too if it was new then */
 	uint8_t offers;   /* offered again while active */
 	uint8_t missed;   /* readings in which the NIC did not show it */
 	uint32_t seen;    /* number of the reading that showed it last */
