@@ -104,8 +104,20 @@ static struct wm_flower_seen seen_in(const void *message)
 	return seen;
 }
 
+/* Do they match the same? Mark rules and steering rules have their own preferences. */
+static bool same_key(const struct wm_flower_seen *a, const struct wm_flower_seen *b)
+{
+	struct wm_steer x = a->steer, y = b->steer;
+
+	x.queue = y.queue = 0;
+	if (a->steers != b->steers)
+		return false;
+	return a->steers ? !memcmp(&x, &y, sizeof(x))
+			 : !memcmp(&a->rule.flow, &b->rule.flow, sizeof(a->rule.flow));
+}
+
 static bool has_key(const struct fake_tc *tc, const struct tc_filter *but,
-		    const struct wm_flow *flow)
+		    const struct wm_flower_seen *wanted)
 {
 	for (size_t i = 0; i < TC_FILTERS; i++) {
 		const struct tc_filter *f = &tc->filter[i];
@@ -114,7 +126,7 @@ static bool has_key(const struct fake_tc *tc, const struct tc_filter *but,
 		if (!f->used || f == but)
 			continue;
 		seen = seen_in(f->message);
-		if (!memcmp(&seen.rule.flow, flow, sizeof(*flow)))
+		if (same_key(&seen, wanted))
 			return true;
 	}
 	return false;
@@ -135,10 +147,14 @@ static void add(struct fake_tc *tc, const struct nlmsghdr *req, const struct tcm
 
 	if (old && req->nlmsg_flags & NLM_F_EXCL)
 		return give_ack(tc, req, -EEXIST, "Filter already exists");
-	if (!seen.ours) /* the probe */
+	if (!seen.ours && !seen.steers) /* the probe */
 		return give_ack(tc, req, -EINVAL, NULL);
-	if (has_key(tc, old, &seen.rule.flow))
+	if (has_key(tc, old, &seen))
 		return give_ack(tc, req, -EEXIST, NULL);
+	if (tc->no_steering && seen.steers)
+		return give_ack(tc, req, -EOPNOTSUPP, TC_STEER_TEXT);
+	if (tc->no_masks && seen.steers && seen.steer.sport_mask)
+		return give_ack(tc, req, -EOPNOTSUPP, TC_MASK_TEXT);
 	if (tc->no_queues && seen.queue >= 0)
 		return give_ack(tc, req, -EOPNOTSUPP, TC_QUEUES_TEXT);
 	if (seen.mark == TC_REFUSED_MARK)
@@ -283,4 +299,19 @@ int fake_tc__queue(const struct fake_tc *tc, uint32_t handle)
 		if (tc->filter[i].used && tc->filter[i].handle == handle)
 			return seen_in(tc->filter[i].message).queue;
 	return -1;
+}
+
+size_t fake_tc__steers(const struct fake_tc *tc, int queue)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < TC_FILTERS; i++) {
+		struct wm_flower_seen seen;
+
+		if (!tc->filter[i].used)
+			continue;
+		seen = seen_in(tc->filter[i].message);
+		n += seen.steers && (queue < 0 || seen.steer.queue == queue);
+	}
+	return n;
 }

@@ -21,6 +21,8 @@ enum {
 
 #define TC_REFUSED_TEXT "nic: this mark brings bad luck"
 #define TC_QUEUES_TEXT "nic: action can't be offloaded"
+#define TC_STEER_TEXT "nic: rule must match a flow"
+#define TC_MASK_TEXT "nic: ports must be matched in full"
 #define TC_FULL_TEXT "nic: flow table full"
 
 struct tc_filter {
@@ -38,6 +40,8 @@ struct fake_tc {
 	int ifindex;        /* 0: no such device */
 	bool no_clsact, no_flower, qdisc;
 	bool no_queues;     /* rules that name a queue get -EOPNOTSUPP and TC_QUEUES_TEXT */
+	bool no_steering;   /* steering rules get -EOPNOTSUPP and TC_STEER_TEXT, */
+	bool no_masks;      /* those with a part of a port TC_MASK_TEXT */
 	bool bare_acks;     /* answers have the request in them, as without CAP_ACK */
 	size_t capacity;
 	int send_errno;     /* send() fails with it */
@@ -60,5 +64,7 @@ struct wm_nl_io fake_tc__io(struct fake_tc *tc);
 uint32_t fake_tc__mark(const struct fake_tc *tc, uint32_t handle);
 /* The queue that it names; -1: none, or there is no such filter. */
 int fake_tc__queue(const struct fake_tc *tc, uint32_t handle);
+/* Steering rules that it has, how many lead to this queue (-1: to any). */
+size_t fake_tc__steers(const struct fake_tc *tc, int queue);
 
 #endif

@@ -637,6 +637,301 @@ static void test_another_refusal_changes_no_queue(void **state)
 	assert_int_equal(fake_tc__queue(&w->tc, 1), 2);
 }
 
+/* --- steering rules --- */
+
+/* Part `part` of four of vip n: n & 2: IPv6, n & 1: TCP; n & 4: every port. */
+static struct wm_steer steer_of(uint32_t n, uint32_t part, uint16_t queue)
+{
+	struct wm_steer rule = { .queue = queue, .family = n & 2 ? WM_IPV6 : WM_IPV4 };
+
+	rule.proto = n & 1 ? IPPROTO_TCP : IPPROTO_UDP;
+	rule.dport = n & 4 ? 0 : htons(443);
+	rule.sport = htons(part << 1);
+	rule.sport_mask = htons(3 << 1);
+	for (int i = 0; i < (n & 2 ? 4 : 1); i++)
+		rule.dst[i] = htonl(0x0ac80101 + n + i);
+	return rule;
+}
+
+static struct nlmsghdr *build_steer(char *buffer, const struct wm_steer *rule, uint32_t handle)
+{
+	struct nlmsghdr *msg = mnl_nlmsg_put_header(buffer);
+
+	msg->nlmsg_type = RTM_NEWTFILTER;
+	wm_flower__put_steer_name(msg, IFINDEX, rule->family, handle);
+	wm_flower__put_steer(msg, rule);
+	assert_true(msg->nlmsg_len <= WM_NL_MESSAGE);
+	return msg;
+}
+
+/* What `tc filter add ... pref 13 protocol ip flower skip_sw ip_proto tcp dst_ip D dst_port
+ * 443 src_port 4/6 action skbedit queue_mapping 2 skip_sw` sends, and a cookie. */
+static void test_message_steers(void **state)
+{
+	const uint16_t eth = htons(ETH_P_IP), dport = htons(443), sport = htons(4), mask = htons(6);
+	const uint32_t dst = htonl(0x0ac80102), skip_sw = 2;
+	const uint8_t proto = IPPROTO_TCP;
+	const struct nla_bitfield32 act_skip_sw = { 4, 4 };
+	const struct tc_skbedit how = { .action = TC_ACT_PIPE };
+	const uint16_t queue = 2;
+	const struct want want[] = {
+		{ TCA_FLOWER_KEY_ETH_TYPE, 2, &eth }, { TCA_FLOWER_KEY_IP_PROTO, 1, &proto },
+		{ TCA_FLOWER_KEY_IPV4_DST, 4, &dst }, { TCA_FLOWER_KEY_TCP_DST, 2, &dport },
+		{ TCA_FLOWER_KEY_TCP_SRC, 2, &sport }, { TCA_FLOWER_KEY_TCP_SRC_MASK, 2, &mask },
+		{ TCA_FLOWER_FLAGS, 4, &skip_sw }, { TCA_FLOWER_ACT, 0, NULL },
+	};
+	const struct want action[] = {
+		{ TCA_ACT_KIND, 8, "skbedit" }, { TCA_ACT_OPTIONS, 0, NULL },
+		{ TCA_ACT_COOKIE, 8, "waymark1" },
+		{ TCA_ACT_FLAGS, sizeof(act_skip_sw), &act_skip_sw },
+	};
+	const struct want skbedit[] = {
+		{ TCA_SKBEDIT_PARMS, sizeof(how), &how },
+		{ TCA_SKBEDIT_QUEUE_MAPPING, sizeof(queue), &queue },
+	};
+	const struct wm_steer rule = steer_of(1, 2, queue);
+	const struct nlattr *options, *first;
+	char buffer[2 * WM_NL_MESSAGE];
+
+	(void)state;
+	options = options_of(build_steer(buffer, &rule, 0x42), WM_FLOWER_PREF_STEER_IPV4, ETH_P_IP);
+	assert_attributes(options, want, sizeof(want) / sizeof(want[0]));
+	first = attribute(attribute(options, TCA_FLOWER_ACT), 1);
+	assert_attributes(first, action, 4);
+	assert_attributes(attribute(first, TCA_ACT_OPTIONS), skbedit, 2);
+}
+
+/* Every port of a vip, from every port: these keys are not there at all. */
+static void test_message_steers_all_ports(void **state)
+{
+	const uint16_t eth = htons(ETH_P_IPV6);
+	const uint32_t skip_sw = 2;
+	const uint8_t proto = IPPROTO_UDP;
+	struct wm_steer rule = steer_of(2 | 4, 0, 7);
+	const struct want want[] = {
+		{ TCA_FLOWER_KEY_ETH_TYPE, 2, &eth }, { TCA_FLOWER_KEY_IP_PROTO, 1, &proto },
+		{ TCA_FLOWER_KEY_IPV6_DST, 16, rule.dst },
+		{ TCA_FLOWER_FLAGS, 4, &skip_sw }, { TCA_FLOWER_ACT, 0, NULL },
+	};
+	char buffer[2 * WM_NL_MESSAGE];
+
+	(void)state;
+	rule.sport_mask = 0;
+	assert_attributes(options_of(build_steer(buffer, &rule, 0x42), WM_FLOWER_PREF_STEER_IPV6,
+				     ETH_P_IPV6), want, sizeof(want) / sizeof(want[0]));
+}
+
+/* A steering rule is no mark rule, and the other way round. */
+static void test_message_steers_reads_back(void **state)
+{
+	char buffer[2 * WM_NL_MESSAGE];
+	struct wm_flower_seen seen;
+	uint8_t *cookie;
+
+	(void)state;
+	for (uint32_t n = 0; n < 8; n++) {
+		struct wm_steer rule = steer_of(n, n % 4, n);
+		struct nlmsghdr *msg = build_steer(buffer, &rule, n + 1);
+
+		assert_true(wm_flower__read(msg, 0, &seen));
+		assert_true(seen.steers && !seen.ours && !seen.has_mark);
+		assert_int_equal(seen.handle, n + 1);
+		assert_memory_equal(&seen.steer, &rule, sizeof(rule));
+		((struct tcmsg *)mnl_nlmsg_get_payload(msg))->tcm_info ^= 1 << 16;
+		assert_true(wm_flower__read(msg, 0, &seen) && !seen.steers);
+		msg = build_steer(buffer, &rule, n + 1);
+		cookie = memmem(msg, msg->nlmsg_len, "waymark1", 8);
+		cookie[0]++;
+		assert_true(wm_flower__read(msg, 0, &seen) && !seen.steers);
+	}
+	assert_true(wm_flower__read(build_to(buffer, 1, 2, 500, 3), 0, &seen));
+	assert_true(seen.ours && !seen.steers);
+}
+
+static char words[WM_STEER_WORDS];
+
+/* Vips 0 to n - 1, four parts each, over queues from `queue` on. Returns the results that
+ * are not 0. */
+static size_t steer(struct world *w, size_t n, uint16_t queue, bool make_room)
+{
+	struct wm_steer *rules = calloc(4 * n + 1, sizeof(*rules));
+	int *result = calloc(4 * n + 1, sizeof(*result));
+	size_t bad = 0;
+
+	for (size_t i = 0; i < 4 * n; i++)
+		rules[i] = steer_of(i / 4, i % 4, queue + i % 4);
+	memset(result, 0xff, 4 * n * sizeof(*result));
+	assert_int_equal(wm_offload_flower.steer(w->off, rules, 4 * n, make_room, result, words),
+			 0);
+	for (size_t i = 0; i < 4 * n; i++)
+		bad += result[i] != 0;
+	free(rules);
+	free(result);
+	return bad;
+}
+
+static void test_steering_is_made_so(void **state)
+{
+	struct world *w = *state;
+	size_t adds;
+
+	assert_int_equal(open_off(w), 0);
+	assert_int_equal(steer(w, 50, 2, false), 0);
+	assert_int_equal(fake_tc__steers(&w->tc, -1), 200);
+	for (int queue = 2; queue < 6; queue++)
+		assert_int_equal(fake_tc__steers(&w->tc, queue), 50);
+	assert_string_equal(words, "");
+	adds = w->tc.adds;
+	assert_int_equal(steer(w, 50, 2, false), 0);
+	assert_int_equal(w->tc.adds, adds); /* all is there */
+	assert_int_equal(steer(w, 40, 2, false), 0);
+	assert_int_equal(w->tc.adds, adds);
+	assert_int_equal(fake_tc__steers(&w->tc, -1), 160);
+	assert_int_equal(steer(w, 0, 2, false), 0);
+	assert_int_equal(w->tc.n_filters, 0);
+}
+
+/* Never fewer of them on the way, which a table without a spare place would show. */
+static void test_steering_replaces_where_the_queue_differs(void **state)
+{
+	struct world *w = *state;
+	size_t deletes;
+
+	assert_int_equal(open_off(w), 0);
+	assert_int_equal(steer(w, 10, 0, false), 0);
+	deletes = w->tc.deletes;
+	assert_int_equal(steer(w, 10, 4, false), 0);
+	assert_int_equal(w->tc.deletes, deletes);
+	assert_int_equal(fake_tc__steers(&w->tc, -1), 40);
+	for (int queue = 4; queue < 8; queue++)
+		assert_int_equal(fake_tc__steers(&w->tc, queue), 10);
+}
+
+static void test_steering_survives_a_restart(void **state)
+{
+	struct world *w = *state;
+	size_t adds;
+
+	assert_int_equal(open_off(w), 0);
+	assert_int_equal(steer(w, 10, 0, false), 0);
+	close_off(w);
+	assert_int_equal(open_off(w), 0);
+	adds = w->tc.adds;
+	assert_int_equal(steer(w, 10, 0, false), 0);
+	assert_int_equal(w->tc.adds, adds);
+	assert_int_equal(w->tc.n_filters, 40);
+}
+
+/* Each kind minds its own: mark rules are listed, steering rules are not. */
+static void test_steering_and_marks_do_not_meet(void **state)
+{
+	struct world *w = *state;
+	int result[30];
+
+	assert_int_equal(open_off(w), 0);
+	install(w, 0, 30, 5, result);
+	assert_int_equal(steer(w, 10, 0, false), 0);
+	assert_int_equal(list(w), 0);
+	assert_int_equal(w->listed, 30);
+	assert_int_equal(steer(w, 0, 0, false), 0);
+	assert_int_equal(w->tc.n_filters, 30);
+	assert_int_equal(list(w), 0);
+	assert_int_equal(w->listed, 30);
+}
+
+/* Somebody's filter in the same preference keeps its handle. */
+static void test_steering_leaves_others_alone(void **state)
+{
+	struct tc_filter *foreign;
+	struct world *w = *state;
+	uint8_t *cookie;
+
+	assert_int_equal(open_off(w), 0);
+	assert_int_equal(steer(w, 1, 0, false), 0);
+	foreign = &w->tc.filter[0];
+	cookie = memmem(foreign->message, sizeof(foreign->message), "waymark1", 8);
+	cookie[7] = '2';
+	assert_int_equal(steer(w, 0, 0, false), 0);
+	assert_int_equal(w->tc.n_filters, 1);
+	assert_int_equal(steer(w, 2, 0, false), 0);
+	assert_int_equal(w->tc.n_filters, 9);
+	assert_true(foreign->used);
+	assert_non_null(memmem(foreign->message, sizeof(foreign->message), "waymark2", 8));
+}
+
+/* All or none, with the NIC's words. */
+static void test_steering_refused_changes_nothing(void **state)
+{
+	struct world *w = *state;
+
+	assert_int_equal(open_off(w), 0);
+	assert_int_equal(steer(w, 10, 0, false), 0);
+	w->tc.no_masks = true;
+	assert_int_equal(steer(w, 12, 0, false), 8);
+	assert_string_equal(words, TC_MASK_TEXT);
+	assert_int_equal(fake_tc__steers(&w->tc, -1), 40);
+	w->tc.no_masks = false;
+	w->tc.capacity = 44;
+	assert_int_equal(steer(w, 12, 0, false), 4);
+	assert_string_equal(words, TC_FULL_TEXT);
+	assert_int_equal(fake_tc__steers(&w->tc, -1), 40);
+	assert_int_equal(steer(w, 12, 0, true), 4);
+	assert_int_equal(fake_tc__steers(&w->tc, -1), 44); /* what fits */
+}
+
+/* Old ones have to go first, and do so when that is asked for. */
+static void test_steering_makes_room(void **state)
+{
+	struct wm_steer other = steer_of(30, 0, 5);
+	struct world *w = *state;
+	int result = 1;
+
+	w->tc.capacity = 8;
+	assert_int_equal(open_off(w), 0);
+	assert_int_equal(steer(w, 2, 0, false), 0);
+	assert_int_equal(wm_offload_flower.steer(w->off, &other, 1, false, &result, words), 0);
+	assert_int_equal(result, -ENOSPC);
+	assert_int_equal(fake_tc__steers(&w->tc, -1), 8);
+	assert_int_equal(wm_offload_flower.steer(w->off, &other, 1, true, &result, words), 0);
+	assert_int_equal(result, 0);
+	assert_int_equal(fake_tc__steers(&w->tc, -1), 1);
+	assert_int_equal(fake_tc__steers(&w->tc, 5), 1);
+}
+
+/* A rule whose answer got lost is there: taken back like the others. */
+static void test_steering_with_lost_answers(void **state)
+{
+	struct world *w = *state;
+
+	assert_int_equal(open_off(w), 0);
+	assert_int_equal(steer(w, 1, 0, false), 0);
+	/* device, qdisc, two listings of four rules and their ends; then an answer */
+	w->tc.lose_from = w->tc.answers + 2 + 4 + 2 + 1;
+	w->tc.lose = 1;
+	assert_int_equal(steer(w, 2, 0, false), 1);
+	assert_int_equal(fake_tc__steers(&w->tc, -1), 4);
+	assert_int_equal(steer(w, 2, 0, false), 0);
+	assert_int_equal(fake_tc__steers(&w->tc, -1), 8);
+}
+
+static void test_steering_of_a_device_that_changes(void **state)
+{
+	struct wm_steer rule = steer_of(1, 0, 3);
+	struct world *w = *state;
+	int result;
+
+	assert_int_equal(open_off(w), 0);
+	assert_int_equal(steer(w, 3, 0, false), 0);
+	w->tc.ifindex = 0;
+	assert_int_equal(wm_offload_flower.steer(w->off, &rule, 1, false, &result, words), -ENODEV);
+	w->tc.ifindex = 8;
+	w->tc.qdisc = false;
+	memset(w->tc.filter, 0, sizeof(w->tc.filter));
+	w->tc.n_filters = 0;
+	assert_int_equal(steer(w, 3, 0, false), 0);
+	assert_int_equal(fake_tc__steers(&w->tc, -1), 12);
+}
+
 static void test_words_behind_the_request(void **state)
 {
 	struct world *w = *state;
@@ -936,6 +1231,18 @@ int main(void)
 		W(test_rules_that_lead_elsewhere_are_told),
 		W(test_a_nic_that_only_marks),
 		W(test_another_refusal_changes_no_queue),
+		cmocka_unit_test(test_message_steers),
+		cmocka_unit_test(test_message_steers_all_ports),
+		cmocka_unit_test(test_message_steers_reads_back),
+		W(test_steering_is_made_so),
+		W(test_steering_replaces_where_the_queue_differs),
+		W(test_steering_survives_a_restart),
+		W(test_steering_and_marks_do_not_meet),
+		W(test_steering_leaves_others_alone),
+		W(test_steering_refused_changes_nothing),
+		W(test_steering_makes_room),
+		W(test_steering_with_lost_answers),
+		W(test_steering_of_a_device_that_changes),
 		W(test_words_behind_the_request),
 		W(test_full),
 		W(test_mark_too_wide),

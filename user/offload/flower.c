@@ -31,6 +31,7 @@
 #include "devlink.h"
 #include "ethtool.h"
 #include "flower_msg.h"
+#include "flower_steer.h"
 #include "handles.h"
 #include "log.h"
 
@@ -436,6 +437,17 @@ static void flower_remove(struct wm_offload *off, const struct wm_flow *flows, s
 	send_removals(&r);
 }
 
+/* --- steering rules --- */
+
+static int flower_steer(struct wm_offload *off, const struct wm_steer *rules, size_t n,
+			bool make_room, int *result, char *words)
+{
+	int ret = refresh(off);
+
+	return ret ? ret : wm_flower__steer(off->nl, off->ifindex, rules, n, make_room, result,
+					    words);
+}
+
 /* --- open and close --- */
 
 static void flower_close(struct wm_offload *off)
@@ -484,7 +496,8 @@ static int on_other(const struct nlmsghdr *msg, void *arg)
 	struct wm_flower_seen seen;
 	bool our_pref;
 
-	if (!wm_flower__read(msg, 0, &seen) || seen.ours)
+	if (!wm_flower__read(msg, 0, &seen) || seen.ours ||
+	    seen.steers)
 		return MNL_CB_OK;
 	our_pref = !seen.chain && (seen.pref == WM_FLOWER_PREF_IPV4 ||
 				   seen.pref == WM_FLOWER_PREF_IPV6);
@@ -630,5 +643,6 @@ const struct wm_offload_ops wm_offload_flower = {
 	.install = flower_install,
 	.remove = flower_remove,
 	.queues = flower_queues,
+	.steer = flower_steer,
 	.list = flower_list,
 };

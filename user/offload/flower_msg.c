@@ -9,6 +9,13 @@
  *     TCA_FLOWER_FLAGS     skip_sw: in the NIC or not at all
  *     TCA_FLOWER_ACT 1     skbedit: mark, and our cookie
  *
+ * and a steering rule
+ *
+ *     TCA_FLOWER_KEY_...   destination, protocol, its port if the vip has one, and bits of
+ *                          the source port where packets are spread over queues
+ *     TCA_FLOWER_FLAGS     skip_sw
+ *     TCA_FLOWER_ACT 1     skbedit: queue_mapping, and our cookie
+ *
  * The cookie says whose rule it is, so that somebody else's in our preference is never
  * taken for one of ours. It travels with each listing.
  *
@@ -42,6 +49,11 @@ static uint16_t pref_of(uint8_t family)
 	return family == WM_IPV6 ? WM_FLOWER_PREF_IPV6 : WM_FLOWER_PREF_IPV4;
 }
 
+static uint16_t steer_pref_of(uint8_t family)
+{
+	return family == WM_IPV6 ? WM_FLOWER_PREF_STEER_IPV6 : WM_FLOWER_PREF_STEER_IPV4;
+}
+
 static uint16_t protocol_of(uint8_t family)
 {
 	return family == WM_IPV6 ? ETH_P_IPV6 : ETH_P_IP;
@@ -49,7 +61,7 @@ static uint16_t protocol_of(uint8_t family)
 
 /* --- write --- */
 
-static struct tcmsg *put_tcmsg(struct nlmsghdr *msg, int ifindex, uint8_t family)
+static struct tcmsg *put_tcmsg(struct nlmsghdr *msg, int ifindex, uint8_t family, uint16_t pref)
 {
 	struct tcmsg *tcm = mnl_nlmsg_put_extra_header(msg, sizeof(*tcm));
 
@@ -57,22 +69,33 @@ static struct tcmsg *put_tcmsg(struct nlmsghdr *msg, int ifindex, uint8_t family
 	tcm->tcm_ifindex = ifindex;
 	tcm->tcm_parent = TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS);
 	if (family)
-		tcm->tcm_info = TC_H_MAKE((uint32_t)pref_of(family) << 16,
-					  htons(protocol_of(family)));
+		tcm->tcm_info = TC_H_MAKE((uint32_t)pref << 16, htons(protocol_of(family)));
 	return tcm;
 }
 
 void wm_flower__put_name(struct nlmsghdr *msg, int ifindex, uint8_t family, uint32_t handle)
 {
-	put_tcmsg(msg, ifindex, family)->tcm_handle = handle;
+	put_tcmsg(msg, ifindex, family, pref_of(family))->tcm_handle = handle;
+	mnl_attr_put_strz(msg, TCA_KIND, "flower");
+}
+
+void wm_flower__put_steer_name(struct nlmsghdr *msg, int ifindex, uint8_t family, uint32_t handle)
+{
+	put_tcmsg(msg, ifindex, family, steer_pref_of(family))->tcm_handle = handle;
 	mnl_attr_put_strz(msg, TCA_KIND, "flower");
 }
 
 void wm_flower__put_list(struct nlmsghdr *msg, int ifindex, uint8_t family)
 {
-	put_tcmsg(msg, ifindex, family);
+	put_tcmsg(msg, ifindex, family, pref_of(family));
 	if (family)
 		mnl_attr_put_u32(msg, TCA_CHAIN, 0);
+}
+
+void wm_flower__put_steer_list(struct nlmsghdr *msg, int ifindex, uint8_t family)
+{
+	put_tcmsg(msg, ifindex, family, steer_pref_of(family));
+	mnl_attr_put_u32(msg, TCA_CHAIN, 0);
 }
 
 static void put_address(struct nlmsghdr *msg, const struct wm_flow *flow)
@@ -132,13 +155,15 @@ static void put_mark(struct nlmsghdr *msg, int number, uint32_t mark)
 
 /* An action of its own: no driver takes two in one. On ingress the kernel wants to read
  * in the action, too, that software shall not do it. */
-static void put_queue(struct nlmsghdr *msg, int number, uint16_t queue)
+static void put_queue(struct nlmsghdr *msg, int number, uint16_t queue, bool with_cookie)
 {
 	const struct nla_bitfield32 skip_sw = { TCA_ACT_FLAGS_SKIP_SW, TCA_ACT_FLAGS_SKIP_SW };
 	struct nlattr *options, *action = begin_action(msg, number, &options);
 
 	mnl_attr_put_u16(msg, TCA_SKBEDIT_QUEUE_MAPPING, queue);
 	mnl_attr_nest_end(msg, options);
+	if (with_cookie)
+		mnl_attr_put(msg, TCA_ACT_COOKIE, sizeof(cookie), cookie);
 	mnl_attr_put(msg, TCA_ACT_FLAGS, sizeof(skip_sw), &skip_sw);
 	mnl_attr_nest_end(msg, action);
 }
@@ -151,7 +176,38 @@ void wm_flower__put_rule(struct nlmsghdr *msg, const struct wm_rule *rule, int q
 	actions = mnl_attr_nest_start(msg, TCA_FLOWER_ACT);
 	put_mark(msg, 1, rule->mark);
 	if (queue >= 0)
-		put_queue(msg, 2, queue);
+		put_queue(msg, 2, queue, false);
+	mnl_attr_nest_end(msg, actions);
+	mnl_attr_put_u32(msg, TCA_FLOWER_FLAGS, TCA_CLS_FLAGS_SKIP_SW);
+	mnl_attr_nest_end(msg, options);
+}
+
+static void put_vip(struct nlmsghdr *msg, const struct wm_steer *rule)
+{
+	bool tcp = rule->proto == IPPROTO_TCP;
+
+	put_be16(msg, TCA_FLOWER_KEY_ETH_TYPE, htons(protocol_of(rule->family)));
+	mnl_attr_put_u8(msg, TCA_FLOWER_KEY_IP_PROTO, rule->proto);
+	if (rule->family == WM_IPV6)
+		mnl_attr_put(msg, TCA_FLOWER_KEY_IPV6_DST, sizeof(rule->dst), rule->dst);
+	else
+		mnl_attr_put(msg, TCA_FLOWER_KEY_IPV4_DST, sizeof(rule->dst[0]), rule->dst);
+	if (rule->dport)
+		put_be16(msg, tcp ? TCA_FLOWER_KEY_TCP_DST : TCA_FLOWER_KEY_UDP_DST, rule->dport);
+	if (!rule->sport_mask)
+		return;
+	put_be16(msg, tcp ? TCA_FLOWER_KEY_TCP_SRC : TCA_FLOWER_KEY_UDP_SRC, rule->sport);
+	put_be16(msg, tcp ? TCA_FLOWER_KEY_TCP_SRC_MASK : TCA_FLOWER_KEY_UDP_SRC_MASK,
+		 rule->sport_mask);
+}
+
+void wm_flower__put_steer(struct nlmsghdr *msg, const struct wm_steer *rule)
+{
+	struct nlattr *options = mnl_attr_nest_start(msg, TCA_OPTIONS), *actions;
+
+	put_vip(msg, rule);
+	actions = mnl_attr_nest_start(msg, TCA_FLOWER_ACT);
+	put_queue(msg, 1, rule->queue, true);
 	mnl_attr_nest_end(msg, actions);
 	mnl_attr_put_u32(msg, TCA_FLOWER_FLAGS, TCA_CLS_FLAGS_SKIP_SW);
 	mnl_attr_nest_end(msg, options);
@@ -229,6 +285,12 @@ static void read_last_used(const struct nlattr *attr, uint64_t now, struct wm_ru
 	stats->last_used_ns = ago < now ? now - ago : 1;
 }
 
+static bool has_our_cookie(const struct nlattr *attr)
+{
+	return attr && mnl_attr_get_payload_len(attr) == sizeof(cookie) &&
+	       !memcmp(mnl_attr_get_payload(attr), cookie, sizeof(cookie));
+}
+
 static void read_action(const struct nlattr *action, uint64_t now, struct wm_flower_seen *seen)
 {
 	const struct nlattr *tb[TCA_ACT_MAX + 1], *opt[TCA_SKBEDIT_MAX + 1];
@@ -240,17 +302,17 @@ static void read_action(const struct nlattr *action, uint64_t now, struct wm_flo
 	if (strcmp(kind, "skbedit") || !tb[TCA_ACT_OPTIONS])
 		return;
 	read_nest(tb[TCA_ACT_OPTIONS], opt, TCA_SKBEDIT_MAX);
-	if (copy(opt[TCA_SKBEDIT_QUEUE_MAPPING], &queue, sizeof(queue)))
+	if (copy(opt[TCA_SKBEDIT_QUEUE_MAPPING], &queue, sizeof(queue))) {
 		seen->queue = queue;
+		seen->our_queue = has_our_cookie(tb[TCA_ACT_COOKIE]);
+	}
 	if (seen->has_mark || !copy(opt[TCA_SKBEDIT_MARK], &seen->mark, sizeof(seen->mark)))
 		return;
 	seen->has_mark = true;
 	if (tb[TCA_ACT_STATS])
 		read_stats(tb[TCA_ACT_STATS], &seen->stats);
 	read_last_used(opt[TCA_SKBEDIT_TM], now, &seen->stats);
-	seen->ours = tb[TCA_ACT_COOKIE] &&
-		     mnl_attr_get_payload_len(tb[TCA_ACT_COOKIE]) == sizeof(cookie) &&
-		     !memcmp(mnl_attr_get_payload(tb[TCA_ACT_COOKIE]), cookie, sizeof(cookie));
+	seen->ours = has_our_cookie(tb[TCA_ACT_COOKIE]);
 }
 
 static void read_actions(const struct nlattr *nest, uint64_t now, struct wm_flower_seen *seen)
@@ -287,6 +349,47 @@ static bool read_flow(const struct nlattr **tb, uint16_t protocol, struct wm_flo
 	       read_ports(tb, flow);
 }
 
+/* A port and what of it counts: of a key that does not count the kernel lists nothing. */
+static void read_port(const struct nlattr *value, const struct nlattr *mask, __be16 *port,
+		      __be16 *counts)
+{
+	*port = *counts = 0;
+	if (!copy(value, port, sizeof(*port)))
+		return;
+	*counts = 0xffff;
+	copy(mask, counts, sizeof(*counts));
+}
+
+static bool read_steer_ports(const struct nlattr **tb, struct wm_steer *rule)
+{
+	__be16 counts;
+
+	if (rule->proto == IPPROTO_TCP) {
+		read_port(tb[TCA_FLOWER_KEY_TCP_SRC], tb[TCA_FLOWER_KEY_TCP_SRC_MASK],
+			  &rule->sport, &rule->sport_mask);
+		read_port(tb[TCA_FLOWER_KEY_TCP_DST], tb[TCA_FLOWER_KEY_TCP_DST_MASK],
+			  &rule->dport, &counts);
+	} else {
+		read_port(tb[TCA_FLOWER_KEY_UDP_SRC], tb[TCA_FLOWER_KEY_UDP_SRC_MASK],
+			  &rule->sport, &rule->sport_mask);
+		read_port(tb[TCA_FLOWER_KEY_UDP_DST], tb[TCA_FLOWER_KEY_UDP_DST_MASK],
+			  &rule->dport, &counts);
+	}
+	return !counts || counts == 0xffff;
+}
+
+static bool read_steer(const struct nlattr **tb, const struct wm_flower_seen *seen,
+		       struct wm_steer *rule)
+{
+	bool six = seen->protocol == ETH_P_IPV6;
+
+	*rule = (struct wm_steer){ .family = six ? WM_IPV6 : WM_IPV4, .queue = seen->queue };
+	return copy(tb[TCA_FLOWER_KEY_IP_PROTO], &rule->proto, sizeof(rule->proto)) &&
+	       copy(tb[six ? TCA_FLOWER_KEY_IPV6_DST : TCA_FLOWER_KEY_IPV4_DST], rule->dst,
+		    six ? sizeof(rule->dst) : sizeof(rule->dst[0])) &&
+	       read_steer_ports(tb, rule) && seen->pref == steer_pref_of(rule->family);
+}
+
 /* Where the classifiers that may carry an action keep it. */
 static int action_of(const char *kind)
 {
@@ -310,14 +413,17 @@ static void read_options(const struct nlattr *options, uint64_t now, struct wm_f
 	const struct nlattr *tb[TCA_FLOWER_MAX + 1];
 	int act = action_of(seen->kind);
 
+	bool may_be = !strcmp(seen->kind, "flower") && !seen->chain;
+
 	if (act < 0)
 		return;
 	read_nest(options, tb, TCA_FLOWER_MAX);
 	if (tb[act])
 		read_actions(tb[act], now, seen);
 	seen->rule.mark = seen->mark;
-	seen->ours = seen->ours && !strcmp(seen->kind, "flower") && !seen->chain &&
-		     read_flow(tb, seen->protocol, &seen->rule.flow) &&
+	seen->steers = seen->our_queue && !seen->has_mark && may_be &&
+		       read_steer(tb, seen, &seen->steer);
+	seen->ours = seen->ours && may_be && read_flow(tb, seen->protocol, &seen->rule.flow) &&
 		     seen->pref == pref_of(seen->rule.flow.family);
 }
 

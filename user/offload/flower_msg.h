@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /* Our rules as messages of rtnetlink: TC filters of the kind `flower` with the action
- * skbedit mark, and a second one that names a queue where that is wanted. Nothing here
- * talks to the kernel. */
+ * skbedit mark, and a second one that names a queue where that is wanted; steering rules
+ * have that one only. Nothing here talks to the kernel. */
 #ifndef WM_FLOWER_MSG_H
 #define WM_FLOWER_MSG_H
 
@@ -16,6 +16,9 @@
 enum {
 	WM_FLOWER_PREF_IPV4 = 11,
 	WM_FLOWER_PREF_IPV6 = 12,
+	/* Steering rules: a flow's own rule comes before them. */
+	WM_FLOWER_PREF_STEER_IPV4 = 13,
+	WM_FLOWER_PREF_STEER_IPV6 = 14,
 };
 
 /* Put what identifies a rule into a message of type RTM_NEWTFILTER or RTM_DELTFILTER. */
@@ -23,6 +26,10 @@ void wm_flower__put_name(struct nlmsghdr *msg, int ifindex, uint8_t family, uint
 /* Behind the name: what it matches and does. queue: the receive queue that its packets
  * go to, or -1. */
 void wm_flower__put_rule(struct nlmsghdr *msg, const struct wm_rule *rule, int queue);
+/* The same for steering rules. */
+void wm_flower__put_steer_name(struct nlmsghdr *msg, int ifindex, uint8_t family, uint32_t handle);
+void wm_flower__put_steer(struct nlmsghdr *msg, const struct wm_steer *rule);
+void wm_flower__put_steer_list(struct nlmsghdr *msg, int ifindex, uint8_t family);
 /* RTM_GETTFILTER with NLM_F_DUMP: what is on the ingress of a device; family 0: all. */
 void wm_flower__put_list(struct nlmsghdr *msg, int ifindex, uint8_t family);
 
@@ -35,8 +42,11 @@ struct wm_flower_seen {
 	bool has_mark;           /* its action sets a mark */
 	uint32_t mark;
 	int queue;               /* that packets are led to; -1: none is named */
+	bool our_queue;          /* the action that names it has our cookie */
 	struct wm_rule rule;
 	struct wm_rule_stats stats;
+	bool steers;             /* made by this program, too: a steering rule */
+	struct wm_steer steer;
 };
 
 /* `now`: CLOCK_MONOTONIC, ns. False: this message is no filter with a handle. */

@@ -22,6 +22,17 @@ struct wm_rule {
 	uint32_t mark;
 };
 
+/* A steering rule: packets for a vip go to this receive queue, whoever sends them. It sets
+ * no mark. */
+struct wm_steer {
+	__be32 dst[4];              /* as in struct wm_flow */
+	__be16 dport;               /* 0: any */
+	__be16 sport, sport_mask;   /* mask 0: any */
+	uint16_t queue;
+	uint8_t family, proto;
+	uint8_t unused[2];
+};
+
 struct wm_rule_stats {
 	uint64_t packets, bytes;
 	uint64_t last_used_ns; /* CLOCK_MONOTONIC; 0: never */
@@ -43,6 +54,8 @@ struct wm_offload_room {
 	uint64_t size; /* rules that it has room for */
 	uint64_t used; /* rules in it, whoever's they are */
 };
+
+enum { WM_STEER_WORDS = 160 }; /* kept of a refusal's text */
 
 struct wm_offload; /* a backend's own state */
 
@@ -76,6 +89,18 @@ struct wm_offload_ops {
 	 * empty set: to whichever the NIC likes. Rules that lead elsewhere are listed with
 	 * mark 0, which is no destination's. */
 	void (*queues)(struct wm_offload *off, const struct wm_queueset *queues);
+	/*
+	 * The NIC's steering rules shall be these and no others; one that is there already is
+	 * left alone, so this may be asked again and again. All of them or none: should the
+	 * NIC refuse one, those that were added go again, and the old ones stay.
+	 * `make_room`: old ones go first, and what can be added stays.
+	 *
+	 * result[i]: what the NIC says to each: 0, -ENOSPC, or why it refused; `words`
+	 * (WM_STEER_WORDS bytes): the text of the first refusal, or "". Returns 0; -errno
+	 * if nothing could be asked. list() does not show them.
+	 */
+	int (*steer)(struct wm_offload *off, const struct wm_steer *rules, size_t n, bool make_room,
+		     int *result, char *words);
 	/* Every rule that the NIC holds. -ENODEV: it is gone, and they with it. */
 	int (*list)(struct wm_offload *off,
 		    void (*each)(void *arg, const struct wm_rule *rule,
