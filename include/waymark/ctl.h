@@ -28,7 +28,9 @@
  *             packets, bytes, marked,
  *             offload {backend, rules, rules_max, table, table_used (rules that
  *             the NICs have room for and hold; null: they do not say), mark_bits,
- *             backing_off},
+ *             backing_off, steering_rules, steered, to_steer (vips that steering
+ *             rules lead to our queues, and that they should), steering_why (not
+ *             all; or null)},
  *             reloads, reload_state ("idle"|"reading" the file|"finding" next hops|
  *             "changing" the data plane), last_reload {ok, text, age_s} (absent before
  *             the first)

@@ -49,7 +49,8 @@ STATUS = {
     "packets": 4000, "bytes": 2048, "marked": 3500,
     "offload": {"backend": "sim", "rules": 53, "rules_max": 60000, "table": None,
                 "table_used": None, "mark_bits": 16,
-                "backing_off": False},
+                "backing_off": False, "steering_rules": 8, "steered": 4, "to_steer": 4,
+                "steering_why": None},
     "reloads": 2, "reload_state": "idle", "last_reload": {"ok": True, "text": "1 vip added", "age_s": 185.0},
 }
 COUNTERS = dict(re.findall(r"X\(\w+, (\w+), \"([^\"]*)\"\)",
@@ -210,6 +211,7 @@ def test_status_is_a_block(ask):
         "packets": "4,000 (2.0 KiB)",
         "marked": "3,500 (87.5 %)",
         "offload": "sim, 53 of 60,000 rules, 16-bit marks",
+        "steering": "8 rules lead 4 of 4 vips to these queues",
         "reloads": "2",
         "last reload": "3 min 5 s ago: 1 vip added",
     }
@@ -223,7 +225,8 @@ def test_no_command_is_status(ask):
 def test_status_says_what_an_operator_must_see(ask):
     ask.daemon.replies["status"] = STATUS | {
         "adopted": False, "retiring": 2, "packets": 0, "marked": 0,
-        "offload": STATUS["offload"] | {"backing_off": True},
+        "offload": STATUS["offload"] | {"backing_off": True, "steering_rules": 2, "steered": 1,
+                                        "steering_why": "nic: no IPv6"},
         "last_reload": {"ok": False, "text": "waymark.yaml:3:1: unknown key", "age_s": 2.0},
     }
     pairs = ask().pairs()
@@ -231,6 +234,7 @@ def test_status_says_what_an_operator_must_see(ask):
     assert pairs["destinations"] == "8 of 4,095, 2 retiring"
     assert pairs["marked"] == "0 (-)"
     assert "backing off" in pairs["offload"]
+    assert pairs["steering"] == "2 rules lead 1 of 4 vips to these queues: nic: no IPv6"
     assert pairs["last reload"] == "2.0 s ago, FAILED: waymark.yaml:3:1: unknown key"
 
 

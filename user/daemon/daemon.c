@@ -25,6 +25,7 @@
 #include "log.h"
 #include "notify.h"
 #include "sizes.h"
+#include "steer.h"
 
 enum {
 	HOPS_WAIT_MS = 3000,  /* at start, for the next hops of all reals */
@@ -260,6 +261,7 @@ static int make_true(struct wm_daemon *d, struct wm_err *err)
 	/* The running program may be where it does not belong any more; rules that lead
 	 * there go first. */
 	wm_nic__settle(&d->nic, SETTLE_WAIT_MS);
+	wm_steer__configure(&d->nic, d->config);
 	wm_dp__vacate(d->dp);
 	return 0;
 }
@@ -315,8 +317,10 @@ int wm_daemon__start(struct wm_daemon *d, const struct wm_daemon_options *option
 		ret = wm_control__serve(d->control, d, err);
 	if (ret) {
 		/* Nothing that did not run before shall run because of us. */
-		if (d->dp && !wm_dp__adopted(d->dp))
+		if (d->dp && !wm_dp__adopted(d->dp)) {
+			wm_steer__off(&d->nic);
 			wm_dp__detach(d->dp, NULL);
+		}
 		return ret;
 	}
 	wm_daemon__describe(d, text, sizeof(text));
@@ -336,6 +340,7 @@ int wm_daemon__run(struct wm_daemon *d)
 		return ret;
 	if (wm_nic__retire_all(&d->nic, DETACH_WAIT_MS))
 		wm_warn("offload %s: the NIC kept some rules", d->nic.ops->name);
+	wm_steer__off(&d->nic);
 	ret = wm_dp__detach(d->dp, &d->fatal);
 	if (!ret)
 		wm_info("the data plane is detached");

@@ -20,6 +20,7 @@
 
 #include "daemon.h"
 #include "log.h"
+#include "steer.h"
 
 int wm_links__open(struct wm_links *links, const struct wm_config *config, struct wm_err *err)
 {
@@ -86,6 +87,7 @@ static void lose(struct wm_daemon *d, size_t i)
 	size_t left = 0;
 
 	d->links.ifindex[i] = 0;
+	wm_steer__hold(&d->nic, i, true);
 	for (size_t k = 0; k < d->links.n; k++)
 		left += d->links.ifindex[k] != 0;
 	if (left)
@@ -101,12 +103,15 @@ static void find_again(struct wm_daemon *d, size_t i, int ifindex)
 {
 	const char *name = d->config->interfaces[i];
 	struct wm_err err;
+	int ret;
 
 	d->links.ifindex[i] = ifindex;
-	if (wm_dp__attach_again(d->dp, name, &err))
+	ret = wm_dp__attach_again(d->dp, name, &err);
+	if (ret)
 		wm_error("interface %s is back, and not served: %s", name, err.text);
 	else
 		wm_info("interface %s is back, and served again", name);
+	wm_steer__hold(&d->nic, i, ret);
 	wm_local__device_is_back(d);
 }
 

@@ -236,7 +236,9 @@ static void tick(void *arg)
 
 	for (size_t i = 0; i < nic->n; i++) {
 		uint64_t due = wm_rules__tick(nic->card[i].rules, now);
+		uint64_t steer = wm_steering__tick(nic->card[i].steering, now);
 
+		due = steer < due ? steer : due;
 		next = due < next ? due : next;
 	}
 	us = next > now ? (next - now) / 1000 : 0;
@@ -282,7 +284,8 @@ static int start_card(struct wm_daemon *d, struct wm_nic_card *card, struct wm_e
 		return wm_err__sys(err, ret, "offload %s: cannot list the rules of %s",
 				   ops->name, card->interface);
 	card->rules = wm_rules__new(ops, card->off, &options, &hooks);
-	return card->rules ? 0 : wm_err__sys(err, -ENOMEM, "offload");
+	card->steering = wm_steering__new(ops, card->off, card->interface);
+	return card->rules && card->steering ? 0 : wm_err__sys(err, -ENOMEM, "offload");
 }
 
 int wm_nic__start(struct wm_daemon *d, struct wm_err *err)
@@ -436,6 +439,8 @@ int wm_nic__reconcile(struct wm_daemon *d, struct wm_err *err)
 void wm_nic__stop(struct wm_nic *nic)
 {
 	wm_timer__free(&nic->timer);
+	for (size_t i = 0; i < nic->n; i++)
+		wm_steering__free(nic->card[i].steering);
 	for (size_t i = 0; i < nic->n; i++)
 		wm_rules__free(nic->card[i].rules);
 	if (nic->ops)

@@ -12,6 +12,7 @@
 #include "model.h"
 #include "offload.h"
 #include "rules.h"
+#include "steering.h"
 #include "timer.h"
 
 struct wm_daemon;
@@ -22,6 +23,7 @@ struct wm_nic_card {
 	size_t position;       /* there */
 	struct wm_offload *off;
 	struct wm_rules *rules;
+	struct wm_steering *steering;
 	struct wm_daemon *daemon;
 };
 
@@ -42,7 +44,7 @@ uint32_t wm_nic__mark_bits(const struct wm_nic *nic);
 /* How many locations of rules it hands up in place of marks; 0: marks. */
 uint32_t wm_nic__locations(const struct wm_nic *nic);
 
-/* Rules, without changing the NIC's; then what it holds, reconciled, and from
+/* Rules and steering rules, without changing the NIC's; then what it holds, reconciled, and from
  * then on its life. Stop leaves the rules in the NIC. */
 int wm_nic__start(struct wm_daemon *daemon, struct wm_err *err);
 int wm_nic__reconcile(struct wm_daemon *daemon, struct wm_err *err);

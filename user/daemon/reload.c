@@ -28,6 +28,7 @@
 #include "daemon.h"
 #include "log.h"
 #include "notify.h"
+#include "steer.h"
 
 #define HOPS_WAIT_NS 500000000ull /* for the next hops of new reals */
 
@@ -133,9 +134,13 @@ static void move_back(struct wm_daemon *d, const struct wm_config *config)
  * say of that, to be put in front of the summary. */
 static const char *move_out(struct wm_daemon *d, const struct wm_config *config)
 {
-	if (same_queues(d->config, config))
+	bool moves = !same_queues(d->config, config);
+
+	if (moves)
+		wm_nic__move(&d->nic, config);
+	wm_steer__configure(&d->nic, config);
+	if (!moves)
 		return "";
-	wm_nic__move(&d->nic, config);
 	wm_dp__vacate(d->dp);
 	return "on other queues; ";
 }

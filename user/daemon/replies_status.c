@@ -6,6 +6,7 @@
 
 #include "put.h"
 #include "replies.h"
+#include "steer.h"
 
 static int by_address(const void *a, const void *b)
 {
@@ -100,6 +101,20 @@ static void put_sent(json_t *o, struct wm_daemon *d)
 	wm_put__count(o, "marked", counter[WM_C_TX_MARKED]);
 }
 
+static void put_steering(json_t *o, const struct wm_nic *nic)
+{
+	struct wm_steering_stats stats;
+
+	wm_steer__stats(nic, &stats);
+	wm_put__count(o, "steering_rules", stats.rules);
+	wm_put__count(o, "steered", stats.steered);
+	wm_put__count(o, "to_steer", stats.vips);
+	if (*stats.why)
+		wm_put__text(o, "steering_why", stats.why);
+	else
+		wm_put__null(o, "steering_why");
+}
+
 static json_t *offload_status(const struct wm_nic *nic)
 {
 	struct wm_offload_room room;
@@ -119,6 +134,7 @@ static json_t *offload_status(const struct wm_nic *nic)
 	}
 	wm_put__count(o, "mark_bits", wm_nic__mark_bits(nic));
 	wm_put__bool(o, "backing_off", stats.backing_off);
+	put_steering(o, nic);
 	return o;
 }
 
