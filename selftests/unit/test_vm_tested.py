@@ -24,8 +24,11 @@ def status(tree):
     return subprocess.run([tree / "scripts/vm", "--tested"], timeout=60, check=False).returncode
 
 
-def record(tree):
-    """What a run that passed leaves behind."""
+PARTS = ("queue-tests", "selftests")
+
+
+def record(tree, parts=PARTS):
+    """What runs that passed leave behind."""
     patches = tree / "kernel-patches"
     key = hashlib.sha256()
     for name in ("guest.config", "debug.config"):
@@ -34,7 +37,8 @@ def record(tree):
                 key.update(line.encode())
     for name in (patches / "6.12/series").read_text().split():
         key.update((patches / "6.12" / name).read_bytes())
-    (patches / "6.12/tested").write_text(f"# a comment\n{key.hexdigest()[:16]} 6.12.1 2026-01-01\n")
+    lines = [f"{key.hexdigest()[:16]} 6.12.1 2026-01-01 {part}" for part in parts]
+    (patches / "6.12/tested").write_text("\n".join(["# a comment", *lines, ""]))
 
 
 def append(path, text):
@@ -48,6 +52,12 @@ def test_nothing_recorded(tree):
 def test_recorded(tree):
     record(tree)
     assert status(tree) == 0
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_one_part_alone(tree, part):
+    record(tree, [part])
+    assert status(tree) == 1
 
 
 def test_a_comment_is_no_change(tree):

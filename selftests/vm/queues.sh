@@ -9,28 +9,13 @@
 # shellcheck source=selftests/lib/vm.sh
 . "$(dirname "$0")/../lib/vm.sh"
 
-tests='queue_mgmt queue_xdp queue_veth virtio_queues xsk_any_queue'
-timeout=3600
-if [ "${1:-}" = --debug ]; then
-	kernel=(--debug)
-	timeout=10800
-fi
+[ "${1:-}" != --debug ] || kernel=(--debug)
 
 need_kernel
 
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
-# shellcheck disable=SC2016 # expands in the guest
-"$vm" "${kernel[@]}" --nic --timeout $timeout --memory 3G -- bash -c '
-	cd "$KSFT/drivers/net/netdevsim" || exit 1
-	rc=0
-	export KSFT_MACHINE_SLOW=yes
-	for t in '"$tests"'; do
-		SECONDS=0
-		/usr/bin/python3 ./$t.py || { rc=1; echo "# $t.py failed"; }
-		echo "# $t.py: $SECONDS s"
-	done
-	exit $rc' > "$log" 2>&1
+"$vm" "${kernel[@]}" --queue-tests > "$log" 2>&1
 status=$?
 
 mapfile -t cases < <(grep -E '^(not )?ok [0-9]+ ' "$log")

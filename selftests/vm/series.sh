@@ -66,12 +66,13 @@ esac
 guest selftests --selftests
 if [ -n "${WAYMARK_DEBUG_KERNEL:-}" ]; then
 	guest debug_kernel --debug --selftests
+	guest debug_kernel_queues --debug --queue-tests
 elif "$vm" --tested; then
 	nr=$((nr + 1))
 	echo "ok $nr debug_kernel"
 else
 	nr=$((nr + 1))
-	echo "# the series has changed since: scripts/vm --debug --selftests"
+	echo "# the series has changed since: scripts/vm --debug --selftests, --debug --queue-tests"
 	echo "ok $nr debug_kernel # SKIP"
 fi
 echo "1..$nr"
