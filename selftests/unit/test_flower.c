@@ -27,6 +27,7 @@
 #include "flower.h"
 #include "flower_dump.h"
 #include "flower_msg.h"
+#include "flower_steer.h"
 #include "handles.h"
 
 enum { IFINDEX = 7 };
@@ -932,6 +933,14 @@ static void test_steering_of_a_device_that_changes(void **state)
 	assert_int_equal(fake_tc__steers(&w->tc, -1), 12);
 }
 
+/* Of an interface that has no qdisc, on a kernel that may have no filters at all. */
+static void test_no_steering_at_all(void **state)
+{
+	(void)state;
+	assert_int_equal(wm_flower__steer_none("lo"), 0);
+	assert_int_equal(wm_flower__steer_none("nosuchdevice0"), -ENODEV);
+}
+
 static void test_words_behind_the_request(void **state)
 {
 	struct world *w = *state;
@@ -1243,6 +1252,7 @@ int main(void)
 		W(test_steering_makes_room),
 		W(test_steering_with_lost_answers),
 		W(test_steering_of_a_device_that_changes),
+		cmocka_unit_test(test_no_steering_at_all),
 		W(test_words_behind_the_request),
 		W(test_full),
 		W(test_mark_too_wide),

@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <linux/rtnetlink.h>
+#include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -288,4 +289,20 @@ int wm_flower__steer(struct wm_nl *nl, int ifindex, const struct wm_steer *rules
 	free(s.found);
 	free(s.handle);
 	return ret;
+}
+
+int wm_flower__steer_none(const char *interface)
+{
+	int ifindex = if_nametoindex(interface), ret;
+	char words[WM_STEER_WORDS];
+	struct wm_nl *nl;
+
+	if (!ifindex)
+		return -ENODEV;
+	ret = wm_nl__open(&nl, NETLINK_ROUTE, NULL);
+	if (ret)
+		return ret;
+	ret = wm_flower__steer(nl, ifindex, NULL, 0, false, NULL, words);
+	wm_nl__close(nl);
+	return ret == -EOPNOTSUPP ? 0 : ret; /* a kernel without any filters */
 }

@@ -10,4 +10,7 @@
 int wm_flower__steer(struct wm_nl *nl, int ifindex, const struct wm_steer *rules, size_t n,
 		     bool make_room, int *result, char *words);
 
+/* On this interface, which may have no qdisc, there shall be none. 0 or -errno. */
+int wm_flower__steer_none(const char *interface);
+
 #endif

@@ -18,6 +18,10 @@
  * pinned with it, so the next daemon knows its rules again; without it rules from before
  * look like anybody's.
  *
+ * Steering rules are not among them: ice takes rules that match the same fields only, all
+ * of one kind of flow, so one for a vip would keep every flow's out. They are TC filters,
+ * by the backend `flower`, opened when the first is wanted.
+ *
  * A listing is one request for the locations in use. The rules themselves are asked for
  * one by one where it is not known whose they are, and again now and then, a few a
  * listing: drivers look for each in a list.
@@ -25,11 +29,13 @@
 #include "ntuple.h"
 
 #include <errno.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "flower_steer.h"
 #include "locations.h"
 #include "log.h"
 #include "ntuple_spec.h"
@@ -55,6 +61,8 @@ struct wm_offload {
 	uint32_t verify; /* the location from which on rules are looked at again */
 	struct ethtool_rxnfc *list; /* room for a listing */
 	uint32_t list_size;
+	char interface[IF_NAMESIZE]; /* "": none, so that there are no filters either */
+	struct wm_offload *steering; /* the backend that takes steering rules */
 	bool told[ERRORS_TOLD];
 };
 
@@ -404,10 +412,46 @@ static void ntuple_remove(struct wm_offload *off, const struct wm_flow *flows, s
 		result[i] = off->table ? remove_one(off, &flows[i]) : -ENOENT;
 }
 
+/* --- steering rules --- */
+
+void wm_ntuple__steer_by(struct wm_offload *off, struct wm_offload *flower)
+{
+	off->steering = flower;
+}
+
+/* What is to take them; nothing: `words` say why. */
+static bool has_steering(struct wm_offload *off, char *words)
+{
+	struct wm_err err = {};
+
+	if (off->steering)
+		return true;
+	if (!*off->interface)
+		snprintf(words, WM_STEER_WORDS, "%s has no TC filters", off->name);
+	else if (wm_offload_flower.open(&off->steering, off->interface, NULL, &err))
+		snprintf(words, WM_STEER_WORDS, "%.*s", WM_STEER_WORDS - 1, err.text);
+	return off->steering;
+}
+
+static int ntuple_steer(struct wm_offload *off, const struct wm_steer *rules, size_t n,
+			bool make_room, int *result, char *words)
+{
+	words[0] = '\0';
+	if (!n && !off->steering)
+		return *off->interface ? wm_flower__steer_none(off->interface) : 0;
+	if (has_steering(off, words))
+		return wm_offload_flower.steer(off->steering, rules, n, make_room, result, words);
+	for (size_t i = 0; i < n; i++)
+		result[i] = -EOPNOTSUPP;
+	return 0;
+}
+
 /* --- open and close --- */
 
 static void ntuple_close(struct wm_offload *off)
 {
+	if (off->steering)
+		wm_offload_flower.close(off->steering);
 	if (off->io.close)
 		off->io.close(off->io.arg);
 	wm_locations__free(&off->locations);
@@ -543,7 +587,10 @@ static int ntuple_open(struct wm_offload **off, const char *interface, const cha
 	if (ret)
 		return wm_err__sys(err, ret, "offload ntuple: %s", interface);
 	warn_of_others(&io, interface);
-	return wm_ntuple__start(off, &io, interface, err);
+	ret = wm_ntuple__start(off, &io, interface, err);
+	if (!ret)
+		snprintf((*off)->interface, sizeof((*off)->interface), "%s", interface);
+	return ret;
 }
 
 const struct wm_offload_ops wm_offload_ntuple = {
@@ -556,5 +603,6 @@ const struct wm_offload_ops wm_offload_ntuple = {
 	.install = ntuple_install,
 	.remove = ntuple_remove,
 	.queues = ntuple_queues,
+	.steer = ntuple_steer,
 	.list = ntuple_list,
 };
