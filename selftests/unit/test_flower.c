@@ -29,6 +29,8 @@
 #include "flower_msg.h"
 #include "flower_steer.h"
 #include "handles.h"
+#include "rules.h"
+#include "steering.h"
 
 enum { IFINDEX = 7 };
 
@@ -933,6 +935,41 @@ static void test_steering_of_a_device_that_changes(void **state)
 	assert_int_equal(fake_tc__steers(&w->tc, -1), 12);
 }
 
+/* A table full of flows' rules; as the daemon does it when a vip comes. */
+static void test_flows_make_way_for_steering(void **state)
+{
+	const struct wm_rules_options options = { 1000, 1000, 10000000000ull };
+	const struct wm_steer_vip vip = { .port = 80, .family = WM_IPV4, .proto = IPPROTO_TCP };
+	struct wm_queueset queues = queues_of("0-3");
+	struct wm_steering *steering;
+	struct world *w = *state;
+	struct wm_rules *rules;
+
+	w->tc.capacity = 40;
+	assert_int_equal(open_off(w), 0);
+	rules = wm_rules__new(&wm_offload_flower, w->off, &options, NULL);
+	steering = wm_steering__new(&wm_offload_flower, w->off, "nic0");
+	for (uint32_t n = 0; n < 40; n++) {
+		struct wm_rule rule = rule_of(n, 5);
+
+		wm_rules__offer(rules, &rule.flow, 5, NOW);
+	}
+	wm_rules__tick(rules, NOW);
+	assert_int_equal(w->tc.n_filters, 40);
+	assert_int_equal(wm_steering__want(steering, &vip, 1, &queues), 0);
+	wm_steering__tick(steering, NOW);
+	assert_int_equal(wm_steering__missing(steering), 4);
+	assert_int_equal(wm_rules__give_way(rules, 4, NOW), 4);
+	wm_rules__tick(rules, NOW);
+	wm_steering__again(steering);
+	wm_steering__tick(steering, NOW);
+	assert_int_equal(wm_steering__missing(steering), 0);
+	assert_int_equal(fake_tc__steers(&w->tc, -1), 4);
+	assert_int_equal(w->tc.n_filters, 40);
+	wm_steering__free(steering);
+	wm_rules__free(rules);
+}
+
 /* Of an interface that has no qdisc, on a kernel that may have no filters at all. */
 static void test_no_steering_at_all(void **state)
 {
@@ -1252,6 +1289,7 @@ int main(void)
 		W(test_steering_makes_room),
 		W(test_steering_with_lost_answers),
 		W(test_steering_of_a_device_that_changes),
+		W(test_flows_make_way_for_steering),
 		cmocka_unit_test(test_no_steering_at_all),
 		W(test_words_behind_the_request),
 		W(test_full),

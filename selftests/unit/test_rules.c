@@ -409,6 +409,32 @@ static void test_equals_do_not_push_each_other_out(void **state)
 	assert_int_equal(world_stats(w).ended[WM_END_EVICTED], 0);
 }
 
+/* For something else: the idle one first, then any, and nobody takes these places. */
+static void test_rules_give_way(void **state)
+{
+	struct world *w = *state;
+
+	full_of_busy(w, 32, 32);
+	world_traffic(w, 0, 31);
+	world_readings(w, 1, 0, 31); /* 31 is idle */
+	assert_int_equal(wm_rules__give_way(w->rules, 1, w->now), 1);
+	world_tick(w);
+	assert_int_equal(w->gone[31], 1);
+	assert_int_equal(wm_rules__give_way(w->rules, 10, w->now), 10);
+	world_offer_range(w, 40, 60, 1);
+	world_tick(w);
+	assert_int_equal(w->nic.n, 21);
+	assert_int_equal(world_stats(w).ended[WM_END_EVICTED], 11);
+	assert_int_equal(wm_rules__give_way(w->rules, 100, w->now), 21);
+	world_tick(w);
+	assert_int_equal(w->nic.n, 0);
+	assert_int_equal(wm_rules__give_way(w->rules, 1, w->now), 0);
+	world_run(w, 2 * SECOND);
+	world_offer(w, 40, 1);
+	world_tick(w);
+	assert_int_equal(w->nic.n, 1); /* others come again */
+}
+
 /* Equals, in a NIC that has fewer places than were allowed: one in 256 takes turns. */
 static void test_a_part_of_what_the_nic_holds_yields(void **state)
 {
@@ -672,6 +698,7 @@ static const struct CMUnitTest full[] = {
 	T(test_the_lightest_of_a_full_table_yield),
 	T(test_who_is_idle_goes_before_who_is_light),
 	T(test_who_becomes_heavy_stays),
+	T(test_rules_give_way),
 	T(test_equals_do_not_push_each_other_out),
 	T(test_a_part_of_what_the_nic_holds_yields),
 	T(test_who_is_in_use_stays_where_packets_are_not_told),

@@ -20,6 +20,8 @@
 #include "queue.h"
 #include "steering.h"
 
+enum { WAY_WAIT_MS = 500 }; /* for a full table to give up some rules */
+
 struct looking {
 	const struct wm_queueset *ours;
 	bool other; /* there is one that is not */
@@ -65,6 +67,18 @@ static struct wm_steer_vip *vips_of(const struct wm_config *config)
 	return vips;
 }
 
+/* Rules of flows give their places to these: a flow can do without. */
+static void make_way(struct wm_nic *nic, struct wm_nic_card *card)
+{
+	uint32_t missing = wm_steering__missing(card->steering);
+
+	if (!missing || !wm_rules__give_way(card->rules, missing, wm_now_ns()))
+		return;
+	wm_nic__settle(nic, WAY_WAIT_MS);
+	wm_steering__again(card->steering);
+	wm_steering__tick(card->steering, wm_now_ns());
+}
+
 static void configure_card(struct wm_nic_card *card, const struct wm_config *config,
 			   const struct wm_steer_vip *vips)
 {
@@ -83,6 +97,8 @@ void wm_steer__configure(struct wm_nic *nic, const struct wm_config *config)
 
 	for (size_t i = 0; i < nic->n; i++)
 		configure_card(&nic->card[i], config, vips);
+	for (size_t i = 0; i < nic->n; i++)
+		make_way(nic, &nic->card[i]);
 	free(vips);
 }
 

@@ -588,6 +588,20 @@ static void shrink(struct wm_rules *r, uint64_t now)
 	}
 }
 
+uint32_t wm_rules__give_way(struct wm_rules *r, uint32_t n, uint64_t now)
+{
+	uint32_t before = staying(r);
+
+	while (before - staying(r) < n && evict_least(r, now))
+		;
+	for (uint32_t i = 0; i < r->table.top && before - staying(r) < n; i++) {
+		if (at(r, i)->list != WM_LIST_FREE && at(r, i)->state == WM_RULE_ACTIVE)
+			begin_delete(r, i, WM_END_EVICTED, now);
+	}
+	r->learned = least(r->learned, staying(r));
+	return before - staying(r);
+}
+
 /* Idle and light rules go for the candidates that the budget would let in now. */
 static void make_room(struct wm_rules *r, uint64_t now)
 {

@@ -98,6 +98,11 @@ bool wm_rules__mark_in_use(const struct wm_rules *rules, uint32_t mark);
  * offer is taken from here on, until wm_rules__configure(). */
 void wm_rules__retire_all(struct wm_rules *rules, uint64_t now);
 
+/* Something else needs so many places of the NIC's table: rules end, those that are least
+ * worth their place first, and until the next reading no more come than are left. Returns
+ * how many end; call tick until no state counts a deletion. */
+uint32_t wm_rules__give_way(struct wm_rules *rules, uint32_t n, uint64_t now);
+
 /* Do what is due: install within the budget, delete, poll, read counters, age.
  * Returns the time at which to call again at the latest. */
 uint64_t wm_rules__tick(struct wm_rules *rules, uint64_t now);

@@ -407,9 +407,15 @@ uint64_t wm_steering__tick(struct wm_steering *s, uint64_t now)
 	return s->due;
 }
 
-bool wm_steering__lacks_room(const struct wm_steering *s)
+uint32_t wm_steering__missing(const struct wm_steering *s)
 {
-	return s->full;
+	return s->full ? s->n * s->shares - s->is.rules : 0;
+}
+
+void wm_steering__again(struct wm_steering *s)
+{
+	start_over(s);
+	s->due = 0;
 }
 
 void wm_steering__stats(const struct wm_steering *s, struct wm_steering_stats *out)

@@ -59,8 +59,10 @@ int wm_steering__want(struct wm_steering *steering, const struct wm_steer_vip *v
 void wm_steering__hold(struct wm_steering *steering, bool hold);
 /* Make it so, if it is time. Returns when to call again. */
 uint64_t wm_steering__tick(struct wm_steering *steering, uint64_t now);
-/* Some vip has no rule, or fewer than it could have, since the NIC's table is full. */
-bool wm_steering__lacks_room(const struct wm_steering *steering);
+/* How many rules the NIC's table has no room for; 0: it is not full. */
+uint32_t wm_steering__missing(const struct wm_steering *steering);
+/* There is more room now: with the next tick all are tried anew. */
+void wm_steering__again(struct wm_steering *steering);
 void wm_steering__stats(const struct wm_steering *steering, struct wm_steering_stats *out);
 
 #endif
