@@ -353,6 +353,18 @@ static void test_lost_rules_come_again(void **state)
 	assert_stats(w, 7, 4, 4, 4, "");
 }
 
+/* Many of them are listed more seldom. */
+static void test_a_look_at_many_is_seldom(void **state)
+{
+	struct world *w = *state;
+	uint64_t now = SECOND;
+
+	want(w, 128, "0-3");
+	assert_true(wm_steering__tick(w->steering, now) == now + WM_STEER_LOOK_NS);
+	now += WM_STEER_LOOK_NS; /* 512 rules */
+	assert_true(wm_steering__tick(w->steering, now) == now + 3 * WM_STEER_LOOK_NS);
+}
+
 static void test_without_masks_one_rule_a_vip(void **state)
 {
 	struct world *w = *state;
@@ -477,6 +489,7 @@ int main(void)
 		W(test_vips_come_and_go),
 		W(test_what_is_not_wanted_is_not_looked_after),
 		W(test_lost_rules_come_again),
+		W(test_a_look_at_many_is_seldom),
 		W(test_without_masks_one_rule_a_vip),
 		W(test_a_nic_that_refuses_all),
 		W(test_a_nic_that_refuses_some),

@@ -33,6 +33,8 @@
 
 #include "log.h"
 
+enum { LOOK_RULES = 256 };
+
 struct service {
 	struct wm_steer_vip vip;
 	uint32_t shares; /* 0: the NIC takes no rule for it */
@@ -394,8 +396,8 @@ uint64_t wm_steering__tick(struct wm_steering *s, uint64_t now)
 {
 	if (s->held || now < s->due)
 		return s->held ? UINT64_MAX : s->due;
-	s->due = now + WM_STEER_LOOK_NS;
 	if (s->ops->steer) {
+		s->due = now + (1 + s->is.rules / LOOK_RULES) * WM_STEER_LOOK_NS;
 		look(s);
 		return s->due;
 	}

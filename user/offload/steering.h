@@ -22,7 +22,8 @@ enum {
 	WM_STEER_RULES_MAX = 1024,
 };
 
-#define WM_STEER_LOOK_NS 5000000000ull /* so often it is seen to that they are there */
+/* So often it is seen to that they are there, for each 256 of them: a look lists them. */
+#define WM_STEER_LOOK_NS 5000000000ull
 
 /* What a rule is for. */
 struct wm_steer_vip {
