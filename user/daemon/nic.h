@@ -24,6 +24,7 @@ struct wm_nic_card {
 	struct wm_offload *off;
 	struct wm_rules *rules;
 	struct wm_steering *steering;
+	bool way_in_vain; /* rules made way for steering rules, and nothing came of it */
 	struct wm_daemon *daemon;
 };
 

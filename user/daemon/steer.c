@@ -67,16 +67,21 @@ static struct wm_steer_vip *vips_of(const struct wm_config *config)
 	return vips;
 }
 
-/* Rules of flows give their places to these: a flow can do without. */
+/* Rules of flows give their places to these: a flow can do without. In some NICs the two
+ * have tables of their own; that is found out once. */
 static void make_way(struct wm_nic *nic, struct wm_nic_card *card)
 {
 	uint32_t missing = wm_steering__missing(card->steering);
 
-	if (!missing || !wm_rules__give_way(card->rules, missing, wm_now_ns()))
+	if (!missing || card->way_in_vain)
 		return;
-	wm_nic__settle(nic, WAY_WAIT_MS);
-	wm_steering__again(card->steering);
-	wm_steering__tick(card->steering, wm_now_ns());
+	if (wm_rules__give_way(card->rules, missing, wm_now_ns())) {
+		wm_nic__settle(nic, WAY_WAIT_MS);
+		wm_steering__again(card->steering);
+		wm_steering__tick(card->steering, wm_now_ns());
+		card->way_in_vain = wm_steering__missing(card->steering) >= missing;
+	}
+	wm_rules__way_taken(card->rules);
 }
 
 static void configure_card(struct wm_nic_card *card, const struct wm_config *config,

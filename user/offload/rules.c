@@ -95,6 +95,7 @@ struct wm_rules {
 	struct wm_bucket bucket;
 	struct wm_backoff install_backoff, remove_backoff;
 	uint32_t learned; /* rules after which the NIC said "full"; until the next reading */
+	uint32_t left;    /* rules that stay while others get out of the way */
 	uint32_t reading; /* number of the last reading */
 	struct light light;
 	uint64_t next_reading;
@@ -152,7 +153,7 @@ static uint32_t capacity(const struct wm_rules *r)
 
 static uint32_t limit(const struct wm_rules *r)
 {
-	return least(capacity(r), r->learned);
+	return least(capacity(r), least(r->learned, r->left));
 }
 
 /* Can readings say which rules are in use? */
@@ -598,8 +599,13 @@ uint32_t wm_rules__give_way(struct wm_rules *r, uint32_t n, uint64_t now)
 		if (at(r, i)->list != WM_LIST_FREE && at(r, i)->state == WM_RULE_ACTIVE)
 			begin_delete(r, i, WM_END_EVICTED, now);
 	}
-	r->learned = least(r->learned, staying(r));
+	r->left = staying(r);
 	return before - staying(r);
+}
+
+void wm_rules__way_taken(struct wm_rules *r)
+{
+	r->left = UINT32_MAX;
 }
 
 /* Idle and light rules go for the candidates that the budget would let in now. */
@@ -1024,7 +1030,7 @@ struct wm_rules *wm_rules__new(const struct wm_offload_ops *ops, struct wm_offlo
 	r->options = *options;
 	if (hooks)
 		r->hooks = *hooks;
-	r->learned = UINT32_MAX;
+	r->learned = r->left = UINT32_MAX;
 	r->bucket.per_second = options->installs_per_second;
 	r->bucket.credit = wm_bucket__burst(&r->bucket) * WM_SECOND_NS;
 	if (wm_ruletable__init(&r->table, capacity(r) + queue_max(r))) {

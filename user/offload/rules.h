@@ -99,9 +99,10 @@ bool wm_rules__mark_in_use(const struct wm_rules *rules, uint32_t mark);
 void wm_rules__retire_all(struct wm_rules *rules, uint64_t now);
 
 /* Something else needs so many places of the NIC's table: rules end, those that are least
- * worth their place first, and until the next reading no more come than are left. Returns
- * how many end; call tick until no state counts a deletion. */
+ * worth their place first, and no more come than are left. Returns how many end; call
+ * tick until no state counts a deletion, and tell when the places are taken. */
 uint32_t wm_rules__give_way(struct wm_rules *rules, uint32_t n, uint64_t now);
+void wm_rules__way_taken(struct wm_rules *rules);
 
 /* Do what is due: install within the budget, delete, poll, read counters, age.
  * Returns the time at which to call again at the latest. */
