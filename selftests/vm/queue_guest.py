@@ -21,17 +21,21 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "lib")]
 
 # pylint: disable=wrong-import-position
 from netns import sh, wait_for  # noqa: E402
-from servers import ask_udp, start_udp_echo, udp_socket  # noqa: E402
+from interfaces_guest import TwoNics  # noqa: E402
+from servers import ask_udp, start_nginx, start_udp_echo, udp_socket  # noqa: E402
 from tap import run_tests, tests_in  # noqa: E402
 from waymark import BUILD, Balancer, attach_decap  # noqa: E402
-from waymark_guest import NsimTopology, hardware_rules  # noqa: E402
 
 PATIENCE = 60  # seconds for a condition: the guest is emulated
 QUEUES = 4
 QUEUE_SET, SYS_BPF, BPF_OBJ_GET = 67, 321, 7
 
 
-class QueueTopology(NsimTopology):
+MARK_PREFS, STEER_PREFS = (11, 12), (13, 14)  # of rules that mark, and of steering rules
+TCAM = 64  # steering rules that netdevsim has room for, whoever's
+
+
+class QueueTopology(TwoNics):
     """The NIC has four queues; arrive() says which one packets come on."""
 
     queues = QUEUES
@@ -61,6 +65,44 @@ def states(net):
 def with_program(net):
     """Queue: program, of those that have one."""
     return {n: r["xdp_prog_id"] for n, r in rx(net).items() if r["xdp_prog_id"]}
+
+
+def filters(net, device="eth0"):
+    """What the NIC says it has, as tc shows it."""
+    text = net.lb.run(f"tc -j -s filter show dev {device} ingress").stdout
+    return [f for f in json.loads(text) if f.get("options", {}).get("in_hw")]
+
+
+def mark_rules(net):
+    return [f for f in filters(net) if f["pref"] in MARK_PREFS]
+
+
+def queues_of(rules):
+    return {a["queue_mapping"] for f in rules for a in f["options"]["actions"]
+            if "queue_mapping" in a}
+
+
+def steering(net, device="eth0"):
+    """Vip -> the queues that its steering rules lead to."""
+    found = {}
+    for f in filters(net, device):
+        keys = f["options"]["keys"]
+        if f["pref"] in STEER_PREFS:
+            vip = (keys["dst_ip"], keys["ip_proto"], keys.get("dst_port"))
+            found.setdefault(vip, []).extend(queues_of([f]))
+    return {vip: sorted(queues) for vip, queues in found.items()}
+
+
+def all_steered(net, queues):
+    """What steering() shall say."""
+    return {(v["address"], v["protocol"], v["port"]): queues for v in net.balancer.config["vips"]}
+
+
+def steered_packets(net):
+    """Steering rule -> packets; one that was made anew begins with 0."""
+    return {(f["pref"], f["options"]["handle"]):
+            int(f["options"]["actions"][0]["stats"].get("hw_packets", 0))
+            for f in filters(net) if f["pref"] in STEER_PREFS}
 
 
 def received(net):
@@ -97,6 +139,52 @@ def send_unseen(net):
     wait_for(lambda: received(net) >= nic + 5, "the NIC to receive", PATIENCE)
     assert seen(net) == program, "the program saw packets of a queue that is not its own"
     sock.close()
+
+
+def udp_from(net, vip, sport):
+    """Who answers a datagram from this port?"""
+    sock = udp_socket(net, vip)
+    sock.close()
+    with net.client.entered():
+        sock = socket.socket(socket.AF_INET6 if ":" in vip else socket.AF_INET, socket.SOCK_DGRAM)
+    sock.settimeout(PATIENCE)
+    try:
+        sock.bind(("", sport))
+        sock.connect((vip, 7))
+        return ask_udp(sock)
+    finally:
+        sock.close()
+
+
+def tcp_from(net, vip, sport):
+    """Who answers a connection from this port?"""
+    with net.client.entered():
+        sock = socket.socket(socket.AF_INET6 if ":" in vip else socket.AF_INET)
+    sock.settimeout(PATIENCE)
+    try:
+        sock.bind(("", sport))
+        sock.connect((vip, 80))
+        sock.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        text = b""
+        while got := sock.recv(4096):
+            text += got
+        return text.split(b"\r\n\r\n")[1].decode().strip()
+    finally:
+        sock.close()
+
+
+def is_refused_by_the_host(net):
+    """The host has what is not for a vip: a port that is closed is refused, not silent."""
+    sock = udp_socket(net, "10.200.0.1", 9)
+    before = seen(net)
+    sock.send(b"x")
+    try:
+        sock.recv(10)
+        return False
+    except ConnectionRefusedError:
+        return seen(net) == before
+    finally:
+        sock.close()
 
 
 def limit(net, queues):
@@ -210,13 +298,14 @@ def test_not_root(net):
 
 
 def test_monitor_tells_what_changes(net):
+    def listeners():
+        """Sockets there that hear of something by generic netlink; waymarkd has one, too."""
+        lines = net.lb.run("cat /proc/net/netlink").stdout.splitlines()
+        return sum(line.split()[1] == "16" and int(line.split()[3], 16) != 0 for line in lines[1:])
+    before = listeners()
     monitor = net.lb.start([BUILD / "waymark", "queue", "monitor", "eth0", "--json", "--count",
                             "2"], "monitor.log")
-
-    def listens():
-        lines = Path(f"/proc/{monitor.pid}/net/netlink").read_text(encoding="ascii").splitlines()
-        return any(line.split()[1] == "16" and int(line.split()[3], 16) for line in lines[1:])
-    wait_for(listens, "the monitor to listen", PATIENCE)
+    wait_for(lambda: listeners() > before, "the monitor to listen", PATIENCE)
     queue(net, "stop", "eth0", "3")
     queue(net, "start", "eth0", "3")
     assert monitor.wait(PATIENCE) == 0
@@ -243,20 +332,84 @@ def test_the_program_goes_to_some_queues(net):
         assert answered(net)
 
 
+def test_first_packets_are_led_to_them(net):
+    """Whatever RSS would choose, from whatever port, and SYNs as well."""
+    assert steering(net) == all_steered(net, [0, 1])
+    offload = net.balancer.ask("status")["offload"]
+    assert (offload["steering_rules"], offload["steered"], offload["to_steer"],
+            offload["steering_why"]) == (8, 4, 4, None), offload
+    assert "8 rules lead 4 of 4 vips" in net.balancer.cli("status").stdout
+    before = net.balancer.counters()
+    sport = 31000
+    for number in range(QUEUES):
+        net.arrive(number)
+        for vip in (net.vips[0], net.vips6[0]):
+            for bit in (0, 2):
+                assert udp_from(net, vip, sport + bit).startswith("real")
+                assert tcp_from(net, vip, sport + bit).startswith("real")
+            sport += 4
+    after = net.balancer.counters()
+    connections = QUEUES * 4
+    assert after["tx_syn"] - before["tx_syn"] >= connections, (before, after)
+    assert after["tx_miss"] - before["tx_miss"] >= connections, (before, after)
+    assert all(steered_packets(net).values()), steered_packets(net)
+
+
 def test_other_queues_are_the_hosts(net):
+    for number in range(QUEUES):
+        net.arrive(number)
+        if number > 1:
+            assert is_refused_by_the_host(net)
+
+
+def test_a_vip_comes_and_goes(net):
+    vips = net.balancer.config["vips"]
+    before = steered_packets(net)
+    new = dict(net.balancer.vip("udp4-1-7"), name="new", port=8)
+
+    def send(times=5):
+        for _ in range(times):
+            sock = udp_socket(net, net.vips[0], 8)
+            sock.send(b"x")
+            sock.close()
+    net.arrive(3)
+    net.balancer.config["vips"] = vips + [new]
+    net.balancer.write()
+    net.balancer.reload()
+    assert steering(net) == all_steered(net, [0, 1])
+    assert before.keys() < steered_packets(net).keys()
+    program = seen(net)
+    send()
+    wait_for(lambda: seen(net) == program + 5, "the new vip's packets to be led", PATIENCE)
+
+    net.balancer.config["vips"] = vips
+    net.balancer.write()
+    net.balancer.reload()
+    assert steering(net) == all_steered(net, [0, 1])
+    assert steered_packets(net).keys() == before.keys()
+    nic, program = received(net), seen(net)
+    send()
+    wait_for(lambda: received(net) >= nic + 5, "the NIC to receive", PATIENCE)
+    assert seen(net) == program
+
+
+def test_steering_rules_outlive_the_daemon(net):
+    """They are there all the time: none is made anew, none begins to count anew."""
     net.arrive(2)
-    send_unseen(net)
-    # The host answers there: a port that is closed is refused, not silent.
-    sock = udp_socket(net, "10.200.0.1", 9)
-    before = seen(net)
-    sock.send(b"x")
-    try:
-        sock.recv(10)
-        raise AssertionError("who answered?")
-    except ConnectionRefusedError:
-        pass
-    assert seen(net) == before
-    sock.close()
+    sport = 32000
+    for end in (net.balancer.kill, net.balancer.stop):
+        before = steered_packets(net)
+        end()
+        for bit in (0, 2):
+            assert udp_from(net, net.vips[0], sport + bit).startswith("real")
+            assert tcp_from(net, net.vips6[0], sport + bit).startswith("real")
+        sport += 4
+        net.balancer.start()
+        after = steered_packets(net)
+        assert before.keys() == after.keys(), (before, after)
+        assert all(after[rule] >= n for rule, n in before.items()), (before, after)
+        assert sum(after.values()) >= sum(before.values()) + 4, (before, after)
+        assert net.balancer.ask("status")["offload"]["steering_rules"] == 8
 
 
 def test_a_flow_with_a_rule_stays_with_the_balancer(net):
@@ -270,8 +423,8 @@ def test_a_flow_with_a_rule_stays_with_the_balancer(net):
         assert {ask_udp(sock) for _ in range(12)} == {first}
         return net.balancer.counters()["tx_marked"] >= before + 12
     wait_for(marked, "packets to come marked", PATIENCE)
-    rule = hardware_rules(net)[0]["options"]["actions"]
-    assert [a.get("queue_mapping") for a in rule if "queue_mapping" in a][0] in (0, 1), rule
+    rules = mark_rules(net)
+    assert queues_of(rules) and queues_of(rules) <= {0, 1}, rules
     net.arrive(3)
     before = net.balancer.counters()["tx_marked"]
     assert {ask_udp(sock) for _ in range(10)} == {first}
@@ -299,15 +452,16 @@ def test_reload_moves_program_and_rules(net):
     assert net.balancer.reload()["summary"].startswith("on other queues"), net.balancer.ask("status")
     assert with_program(net) == {2: program, 3: program}
     assert net.balancer.ask("status")["queues"] == ["eth0 2-3"]
+    assert steering(net) == all_steered(net, [2, 3])
     net.arrive(0)
-    send_unseen(net)
+    assert is_refused_by_the_host(net)
+    assert answered(net)
     net.arrive(2)
     assert {ask_udp(sock) for _ in range(5)} == {first}
 
     def led():
         ask_udp(sock)
-        actions = [a for f in hardware_rules(net) for a in f["options"]["actions"]]
-        queues = {a["queue_mapping"] for a in actions if "queue_mapping" in a}
+        queues = queues_of(mark_rules(net))
         return queues and queues <= {2, 3}
     wait_for(led, "a rule that leads to the new queues", PATIENCE)
 
@@ -326,11 +480,58 @@ def test_reload_to_the_whole_device_and_back(net):
     limit(net, None)
     net.balancer.reload()
     assert (with_program(net), net.balancer.prog_id()) == ({}, program)
+    assert steering(net) == {} and net.balancer.ask("status")["offload"]["to_steer"] == 0
     net.arrive(1)
     assert answered(net)
     limit(net, ["0-1"])
     net.balancer.reload()
     assert (with_program(net), net.balancer.prog_id()) == ({0: program, 1: program}, None)
+    assert steering(net) == all_steered(net, [0, 1])
+
+
+def test_all_queues_by_number_need_no_steering(net):
+    limit(net, [f"0-{QUEUES - 1}"])
+    net.balancer.reload()
+    assert len(with_program(net)) == QUEUES and steering(net) == {}
+    limit(net, ["0-1"])
+    net.balancer.reload()
+    assert steering(net) == all_steered(net, [0, 1])
+
+
+def test_a_table_that_is_full(net):
+    """As many rules as fit, and those first that every vip needs."""
+    others = [f"filter add dev eth0 ingress pref 20 protocol ip flower skip_sw ip_proto udp "
+              f"dst_ip 192.0.2.{n} action drop\n" for n in range(TCAM - 8)]
+    path = net.dir / "others.tc"
+    path.write_text("".join(others), encoding="ascii")
+    net.lb.run(f"tc -batch {path}")
+    limit(net, ["2-3"])
+    net.balancer.reload()
+    assert {len(q) for q in steering(net).values()} == {1}, steering(net)
+    assert steering(net).keys() == all_steered(net, None).keys()
+    offload = net.balancer.ask("status")["offload"]
+    assert (offload["steering_rules"], offload["steered"]) == (4, 4), offload
+    assert "table is full" in offload["steering_why"], offload
+    logged(net, "has no room for all steering rules")
+    net.arrive(0)
+    # Rules of flows make way, in vain here and so once only.
+    for left in (0, 1):
+        sock = udp_socket(net, net.vips[0])
+        wait_for(lambda s=sock: ask_udp(s) and mark_rules(net), "a flow's rule", PATIENCE)
+        sock.close()
+        net.balancer.reload()
+        assert len(mark_rules(net)) == left, mark_rules(net)
+        assert {len(q) for q in steering(net).values()} == {1}
+    net.lb.run("tc filter del dev eth0 ingress pref 20")
+    net.balancer.reload()
+    assert steering(net) == all_steered(net, [2, 3])
+    limit(net, ["0-1"])
+    net.balancer.reload()
+
+
+def test_lost_steering_rules_come_again(net):
+    net.lb.run(f"tc filter del dev eth0 ingress pref {STEER_PREFS[0]}")
+    wait_for(lambda: steering(net) == all_steered(net, [0, 1]), "them to come again", PATIENCE)
 
 
 def test_restart_with_other_queues(net):
@@ -339,15 +540,15 @@ def test_restart_with_other_queues(net):
     net.arrive(1)
     for _ in range(20):
         ask_udp(sock)
-    wait_for(lambda: hardware_rules(net), "a rule", PATIENCE)
+    wait_for(lambda: mark_rules(net), "a rule", PATIENCE)
     program = net.balancer.ask("status")["prog_id"]
     net.balancer.stop()
     limit(net, ["3"])
     net.balancer.start()
     assert net.balancer.ask("status")["prog_id"] == program
     assert with_program(net) == {3: program}
-    actions = [a for f in hardware_rules(net) for a in f["options"]["actions"]]
-    assert {a["queue_mapping"] for a in actions if "queue_mapping" in a} <= {3}, actions
+    assert queues_of(filters(net)) == {3}, filters(net)
+    assert steering(net) == all_steered(net, [3])
     net.arrive(3)
     assert {ask_udp(sock) for _ in range(5)} == {first}
     limit(net, ["0-1"])
@@ -403,7 +604,7 @@ def test_detach_leaves_nothing(net):
     net.balancer.start("--detach")
     assert sorted(with_program(net)) == [0, 1]
     net.balancer.stop()
-    assert with_program(net) == {} and not hardware_rules(net)
+    assert with_program(net) == {} and not filters(net)
 
 
 def test_detach_of_a_device_that_is_down(net):
@@ -415,10 +616,50 @@ def test_detach_of_a_device_that_is_down(net):
     assert with_program(net) == {}
 
 
+def test_a_nic_that_takes_no_rules(net):
+    """Then RSS decides, which is said once."""
+    limit(net, ["2-3"])
+    backend = net.balancer.config["offload"]["backend"]
+    net.balancer.config["offload"]["backend"] = "none"
+    net.balancer.write()
+    net.balancer.start("--detach")
+    net.arrive(0)
+    send_unseen(net)
+    net.arrive(2)
+    assert answered(net)
+    net.balancer.reload()
+    assert net.balancer.daemon.output().count("takes no steering rules") == 1
+    assert "backend none" in net.balancer.ask("status")["offload"]["steering_why"]
+    net.balancer.stop()
+    net.balancer.config["offload"]["backend"] = backend
+
+
+def test_a_nic_that_returns_is_steered_again(net):
+    """Its filters are gone with it, and hw-tc-offload is off at first."""
+    net.add_second()
+    net.balancer.config["interface"] = [{"name": name, "queues": ["2-3"]}
+                                        for name in ("eth0", "eth1")]
+    net.balancer.write()
+    net.balancer.start("--detach")
+    assert net.balancer.ask("status")["offload"]["steering_rules"] == 16
+    want = all_steered(net, [2, 3])
+    assert steering(net) == want and steering(net, "eth1") == want
+    net.remove_second()
+    logged(net, "eth1 is gone")
+    assert net.balancer.ask("status")["offload"]["steering_rules"] == 8
+    net.add_second()
+    logged(net, "eth1 is back, and served again")
+    wait_for(lambda: steering(net, "eth1") == want, "its steering rules", PATIENCE)
+    assert steering(net) == want
+    net.balancer.stop()
+    assert not filters(net) and not filters(net, "eth1")
+
+
 def main():
     with QueueTopology(reals=2, vips=1) as net:
         attach_decap(net)
         start_udp_echo(net)
+        start_nginx(net)
         net.arrive(0)
         net.balancer = Balancer(net, offload="flower")
         net.balancer.config["offload"]["idle"] = "10m"  # rules end when a test wants it
