@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # scripts/vm keeps its word: output and status come through, a complaint of the
-# kernel is a failure even if the command succeeds, a guest that hangs is ended.
+# kernel is a failure even if the command succeeds, a guest that hangs is ended, as is
+# that of a script that is told to end.
 # One line "ok N name" or "not ok N name" a test; exit status 1 if one failed, 4 if
 # no guest can be had here.
 
@@ -25,9 +26,32 @@ result()
 # shellcheck disable=SC2086 # options are words
 status() { "$vm" $1 -- sh -c "$2" >/dev/null 2>&1; echo $?; }
 
+# SIGTERM, as Ctrl-C does it, once the guest runs. What is left of it, in processes and files.
+left_after_signal()
+{
+	local dir pid pids
+
+	dir=$(mktemp -d)
+	TMPDIR=$dir "$vm" -- sh -c 'echo runs; sleep 1000' > "$dir/output" 2>&1 &
+	pid=$!
+	until grep -q runs "$dir/output" || ! kill -0 $pid 2>/dev/null; do
+		sleep 0.1
+	done
+	pids=$(pgrep -f "$dir/waymark-vm")
+	[ -n "$pids" ] || echo "no guest"
+	kill $pid
+	wait $pid
+	for pid in $pids; do
+		timeout 20 tail --pid="$pid" -f /dev/null || { ps -p "$pid" -o args=; kill "$pid"; }
+	done
+	rm "$dir/output"
+	ls "$dir"
+	rm -r "$dir"
+}
+
 need_kernel
 
-echo 1..7
+echo 1..8
 out=$(cd "$top/selftests/vm" && "$vm" -- sh -c 'uname -r; pwd; echo "a  b"; exit 3' 2>/dev/null)
 result status_comes_through $? 3
 result kernel_is_ours "$(sed -n 1p <<< "$out" | cut -d . -f 1-2)" \
@@ -37,6 +61,7 @@ result directory_and_words_are_kept "$(tail -n +2 <<< "$out")" \
 result warning_fails "$(status '' 'echo "WARNING: CPU: 0 PID: 1 at test" > /dev/kmsg')" 126
 result panic_fails "$(status '' 'echo 1 > /proc/sys/kernel/sysrq; echo c > /proc/sysrq-trigger')" 126
 result time_out "$(status '--timeout 40' 'sleep 1000')" 124
+result nothing_left_after_signal "$(left_after_signal)" ''
 result host_is_not_written_to \
 	"$("$vm" -- sh -c "touch '$top/selftests/vm/written' 2>&1" >/dev/null 2>&1
 	   find "$top/selftests/vm" -name written)" ''
