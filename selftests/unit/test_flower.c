@@ -29,6 +29,7 @@
 #include "flower_msg.h"
 #include "flower_steer.h"
 #include "handles.h"
+#include "logfile.h"
 #include "rules.h"
 #include "steering.h"
 
@@ -373,19 +374,9 @@ static int teardown(void **state)
 	return 0;
 }
 
-/* How often the log has this text. */
 static int logged(struct world *w, const char *text)
 {
-	char all[16384];
-	int n = 0;
-	size_t len;
-
-	rewind(w->log);
-	len = fread(all, 1, sizeof(all) - 1, w->log);
-	all[len] = '\0';
-	for (const char *at = all; (at = strstr(at, text)); at++)
-		n++;
-	return n;
+	return log_count(w->log, text);
 }
 
 static void install(struct world *w, uint32_t first, size_t n, uint32_t mark, int *result)

@@ -18,6 +18,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "logfile.h"
 #include "steering.h"
 
 enum { ROOM = 4096, SECOND = 1000000000 };
@@ -262,16 +263,7 @@ static int teardown(void **state)
 
 static int logged(struct world *w, const char *text)
 {
-	char all[16384];
-	int n = 0;
-	size_t len;
-
-	rewind(w->log);
-	len = fread(all, 1, sizeof(all) - 1, w->log);
-	all[len] = '\0';
-	for (const char *at = all; (at = strstr(at, text)); at++)
-		n++;
-	return n;
+	return log_count(w->log, text);
 }
 
 static void want(struct world *w, size_t n, const char *queues)
