@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 """What all network tests share: bounded time, clean-up on signals, logs of what failed."""
+import os
 import signal
 import sys
 from pathlib import Path
@@ -25,6 +26,17 @@ def pytest_configure(config):
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGHUP, end)
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture
+def one_cpu():
+    """This process, and what it starts, on one CPU: for a test of the order of packets.
+    veth leaves a packet in the backlog of the sender's CPU, and a sender that has been moved
+    to another CPU may overtake it."""
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(allowed)})
+    yield
+    os.sched_setaffinity(0, allowed)
 
 
 @pytest.hookimpl(hookwrapper=True)

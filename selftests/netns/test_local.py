@@ -116,6 +116,7 @@ def dropped(net):
 
 
 @pytest.mark.kernel
+@pytest.mark.usefixtures("one_cpu")
 @pytest.mark.parametrize("v6", [False, True])
 def test_every_packet_reaches_the_consumer_in_order(running, v6):
     consumer = Consumer(running)

@@ -96,6 +96,7 @@ def sockets(request, pair):
 
 
 @pytest.mark.kernel
+@pytest.mark.usefixtures("one_cpu")
 @pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])
 def test_echo_on_every_queue_loses_nothing_and_keeps_order(pair, family, sockets):
     where = ("10.9.0.2" if family == socket.AF_INET else "fd09::2", PORT)
