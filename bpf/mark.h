@@ -99,11 +99,6 @@ static __always_inline int match_v4(const struct wm_dest *dest, void *data, void
 	return match_transport(dest, l4, end, in->len, sizeof(*ip));
 }
 
-static __always_inline bool same_v6(const __be32 *a, const __be32 *b)
-{
-	return a[0] == b[0] && a[1] == b[1] && a[2] == b[2] && a[3] == b[3];
-}
-
 static __always_inline int match_v6(const struct wm_dest *dest, void *data, void *end,
 				    struct inner *in)
 {

@@ -62,6 +62,11 @@ static __always_inline __s64 frame_length(void *data, void *end)
 	return hide(end - data);
 }
 
+static __always_inline bool same_v6(const __be32 *a, const __be32 *b)
+{
+	return a[0] == b[0] && a[1] == b[1] && a[2] == b[2] && a[3] == b[3];
+}
+
 /* Of an Ethernet header that is known to be there. By itself the compiler would
  * read two bytes: struct ethhdr is packed. */
 static __always_inline __be16 ethernet_proto(const void *eth)

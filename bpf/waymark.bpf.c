@@ -10,6 +10,9 @@
  *   header   wrap the packet for its destination, or hand it to a local consumer
  *   count    one exit, which counts the verdict and its reason
  *
+ * An ICMP error takes the same steps in a function of its own (balance_error), by the
+ * packet that it quotes.
+ *
  * Every step returns a counter, the reason why the way ends there, or GO_ON. A
  * packet that is for no vip leaves as it came.
  */
@@ -19,6 +22,7 @@
 #include "count.h"
 #include "flow.h"
 #include "header.h"
+#include "icmp.h"
 #include "maps.h"
 #include "mark.h"
 #include "packet.h"
@@ -36,7 +40,11 @@ struct way {
 	struct inner in;
 };
 
-static __always_inline int parse(struct way *w, struct packet *p)
+/* What a way is about: a packet of a flow, or an ICMP error about one. A constant
+ * wherever it is handed on, so that each way is compiled by itself. */
+enum subject { PACKET, ERROR };
+
+static __always_inline int parse(struct way *w, enum subject subject, struct packet *p)
 {
 	void *data = (void *)(long)w->ctx->data, *end = (void *)(long)w->ctx->data_end;
 
@@ -44,11 +52,11 @@ static __always_inline int parse(struct way *w, struct packet *p)
 		return WM_C_PASS_SHORT;
 	if (ethernet_proto(data) == bpf_htons(ETH_P_IP)) {
 		p->family = WM_IPV4;
-		return parse_v4(p, data, end);
+		return subject == ERROR ? parse_error_v4(p, data, end) : parse_v4(p, data, end);
 	}
 	if (ethernet_proto(data) == bpf_htons(ETH_P_IPV6)) {
 		p->family = WM_IPV6;
-		return parse_v6(p, data, end);
+		return subject == ERROR ? parse_error_v6(p, data, end) : parse_v6(p, data, end);
 	}
 	return WM_C_PASS_NOT_IP;
 }
@@ -130,8 +138,22 @@ static __always_inline int choose(struct way *w, struct flow *f, const struct pa
 	return WM_C_TX_MISS;
 }
 
+/* Where the flow goes that an error is about. It is no packet of that flow: nothing is
+ * entered and nothing counted there. */
+static __always_inline int choose_error(struct way *w, struct flow *f, const struct packet *p,
+					const struct wm_vip *vip, struct wm_dest **dest)
+{
+	flow_find(f);
+	*dest = known(w, f, p, vip);
+	if (*dest)
+		w->dest = entry_dest(f->entry);
+	else
+		*dest = pick(w, p, vip);
+	return *dest ? WM_C_TX_ICMP : WM_C_DROP_NO_REAL;
+}
+
 /* The software path, from the first byte to the outer header. */
-static __always_inline int balance(struct way *w)
+static __always_inline int balance(struct way *w, enum subject subject)
 {
 	struct packet p = {};
 	const struct wm_vip *vip;
@@ -139,7 +161,7 @@ static __always_inline int balance(struct way *w)
 	struct flow f;
 	int reason, verdict;
 
-	reason = parse(w, &p);
+	reason = parse(w, subject, &p);
 	if (reason != GO_ON)
 		return reason;
 	flow_begin(&f, &p);
@@ -148,9 +170,15 @@ static __always_inline int balance(struct way *w)
 		return WM_C_PASS_NOT_VIP;
 	if (p.slack < 0 || p.room < 0)
 		return WM_C_DROP_MALFORMED;
-	verdict = hide(choose(w, &f, &p, vip, &dest));
+	if (subject == ERROR)
+		verdict = hide(choose_error(w, &f, &p, vip, &dest));
+	else
+		verdict = hide(choose(w, &f, &p, vip, &dest));
 	if (!dest)
 		return verdict;
+	/* A local consumer takes packets of its flows only. */
+	if (subject == ERROR && encap_local(dest->encap))
+		return WM_C_PASS_PROTOCOL;
 	w->in.client = p.family == WM_IPV4 ? p.src[0] : p.src[3];
 	w->in.sport = packet_sport(&p);
 	w->in.len = p.inner_len;
@@ -161,8 +189,7 @@ static __always_inline int balance(struct way *w)
 
 static __always_inline bool sent(int reason)
 {
-	return reason == WM_C_TX_MARKED || reason == WM_C_TX_HIT || reason == WM_C_TX_MISS ||
-	       reason == WM_C_TX_SYN;
+	return reason <= WM_C_TX_ICMP;
 }
 
 /* The one exit. */
@@ -184,6 +211,19 @@ static __always_inline int finish(struct way *w, int reason)
 	return w->in.local ? XDP_REDIRECT : XDP_TX;
 }
 
+/*
+ * A packet that is neither TCP nor UDP: an ICMP error, or not ours. Returns what becomes
+ * of it. Rare, so it is not inlined: the verifier looks at it once, and the code of the
+ * packets that count stays together.
+ */
+__noinline int balance_error(struct xdp_md *ctx)
+{
+	struct way w = { .ctx = ctx, .cpu = bpf_get_smp_processor_id() };
+
+	w.stats = cpu_stats(w.cpu);
+	return finish(&w, balance(&w, ERROR));
+}
+
 static __always_inline int walk(struct xdp_md *ctx, __u32 mark)
 {
 	struct way w = { .ctx = ctx, .cpu = bpf_get_smp_processor_id() };
@@ -196,7 +236,8 @@ static __always_inline int walk(struct xdp_md *ctx, __u32 mark)
 			return finish(&w, reason);
 		count(w.stats, reason);
 	}
-	return finish(&w, balance(&w));
+	reason = balance(&w, PACKET);
+	return reason == WM_C_PASS_PROTOCOL ? balance_error(ctx) : finish(&w, reason);
 }
 
 SEC("xdp")

@@ -24,7 +24,7 @@
 
 /* Raised by every change of a layout below: a daemon adopts a running program
  * only if the versions are the same. */
-#define WM_ABI_VERSION 6
+#define WM_ABI_VERSION 7
 #define WM_ABI_MAGIC 0x796d6177 /* "waym" */
 
 /* Names of the program and of the maps, as the kernel shows them. A daemon that
@@ -250,6 +250,7 @@ struct wm_event {
 	X(TX_HIT, tx_hit, "sent by the flow table")                           \
 	X(TX_MISS, tx_miss, "sent by the ring, flow not in the table")        \
 	X(TX_SYN, tx_syn, "sent by the ring, first packet of a connection")   \
+	X(TX_ICMP, tx_icmp, "ICMP errors, sent where their flow goes")        \
 	X(PASS_NOT_IP, pass_not_ip, "to the stack: neither IPv4 nor IPv6")    \
 	X(PASS_PROTOCOL, pass_protocol, "to the stack: neither TCP nor UDP")  \
 	X(PASS_FRAGMENT, pass_fragment, "to the stack: a fragment")           \

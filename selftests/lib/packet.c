@@ -88,6 +88,11 @@ static void transport(struct frame *f, const struct packet_spec *s)
 	uint8_t *l4 = f->data + f->len;
 
 	memset(l4, 0, transport_size(s->proto));
+	f->len += transport_size(s->proto);
+	if (s->quoted) {
+		l4[0] = s->icmp;
+		return;
+	}
 	put16(l4, s->sport);
 	put16(l4 + 2, s->dport);
 	if (s->proto == IPPROTO_TCP) {
@@ -96,15 +101,25 @@ static void transport(struct frame *f, const struct packet_spec *s)
 	} else {
 		put16(l4 + 4, UDP + s->payload);
 	}
-	f->len += transport_size(s->proto);
+}
+
+static void payload(struct frame *f, const struct packet_spec *s, const struct frame *quoted)
+{
+	for (int i = 0; i < s->payload; i++)
+		f->data[f->len++] = s->quoted ? quoted->data[ETH + i] : 'a' + i % 26;
 }
 
 void packet_build(const struct packet_spec *spec, struct frame *f)
 {
 	struct packet_spec s = *spec;
 	bool v6 = strchr(s.src, ':');
+	struct frame quoted;
 	size_t body;
 
+	if (s.quoted) {
+		packet_build(s.quoted, &quoted);
+		s.payload = quoted.len - ETH;
+	}
 	s.proto = s.proto ?: IPPROTO_TCP;
 	body = transport_size(s.proto) + s.payload;
 	ethernet(f, packet_dmac, packet_smac, s.ethertype ?: v6 ? 0x86dd : 0x0800);
@@ -112,8 +127,7 @@ void packet_build(const struct packet_spec *spec, struct frame *f)
 		put16(f->data + 12, s.ethertype);
 	(v6 ? ipv6 : ipv4)(f, s.src, s.dst, &s, body);
 	transport(f, &s);
-	for (int i = 0; i < s.payload; i++)
-		f->data[f->len++] = 'a' + i % 26;
+	payload(f, &s, &quoted);
 	memset(f->data + f->len, 0, s.padding);
 	f->len += s.padding;
 	assert(s.cut <= f->len);

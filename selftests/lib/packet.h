@@ -24,6 +24,8 @@ struct packet_spec {
 	int len_lie;         /* added to the length that the IP header states */
 	uint16_t cut;        /* bytes cut off the frame's end */
 	uint16_t ethertype;  /* 0: by family */
+	uint8_t icmp;        /* ICMP: the type, where something is quoted */
+	const struct packet_spec *quoted; /* ICMP: its IP packet is the payload */
 };
 
 struct frame {

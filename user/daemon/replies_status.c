@@ -96,7 +96,8 @@ static void put_sent(json_t *o, struct wm_daemon *d)
 
 	wm_dp__counters(d->dp, counter, &bytes);
 	wm_put__count(o, "packets", counter[WM_C_TX_MARKED] + counter[WM_C_TX_HIT] +
-		      counter[WM_C_TX_MISS] + counter[WM_C_TX_SYN]);
+		      counter[WM_C_TX_MISS] + counter[WM_C_TX_SYN] +
+		      counter[WM_C_TX_ICMP]);
 	wm_put__count(o, "bytes", bytes);
 	wm_put__count(o, "marked", counter[WM_C_TX_MARKED]);
 }
