@@ -7,6 +7,8 @@
 #   vm      scripts/vm
 #   build   where what was built lies
 #   kernel  options of scripts/vm that choose the kernel: none, the series'
+#   nr      the number of the last test
+#   log     after make_log, a file that goes when the script ends
 #
 # Their output is TAP; they exit with 1 if a test failed, with 4 if no guest can be
 # had here.
@@ -15,6 +17,7 @@ top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 vm=$top/scripts/vm
 build=$(realpath -m "${BUILD:-$top/build}")
 kernel=()
+nr=0
 
 # The kernel that scripts/vm runs with the options in $kernel is there, or everything
 # is skipped with the reason.
@@ -50,4 +53,39 @@ in_guest()
 	status=$?
 	[ $status = 0 ] || echo "# scripts/vm: exit status $status"
 	exit $((status != 0))
+}
+
+make_log()
+{
+	log=$(mktemp)
+	trap 'rm -f "$log"' EXIT
+}
+
+# The cases that the kernel's own tests left in the log: "ok 3 name" or "not ok 3 name",
+# some with their file in front. Lines for a whole file would count twice; those begin
+# with PASS or FAIL.
+ktap_cases()
+{
+	local line
+
+	while read -r line; do
+		nr=$((nr + 1))
+		sed -E "s/ok [0-9]+ (- )?/ok $nr /" <<< "$line" | tr -s ' '
+	done < <(grep -E '^(# )?(not )?ok [0-9]+ ' "$log" | sed 's/^# //')
+}
+
+# guest_case NAME STATUS FOUND: how the guest itself ended is a test of its own, as a
+# complaint of its kernel is not that of a case: STATUS of scripts/vm, and FOUND tests in
+# the log, which must be some. The log is shown if it fails. Status 1 then.
+guest_case()
+{
+	nr=$((nr + 1))
+	if [ "$2" = 0 ] && [ "$3" -gt 0 ]; then
+		echo "ok $nr $1"
+		return
+	fi
+	sed 's/^/# /' "$log"
+	echo "not ok $nr $1"
+	echo "# scripts/vm: exit status $2, $3 tests"
+	return 1
 }

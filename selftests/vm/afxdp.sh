@@ -16,15 +16,13 @@ need_build
 any=()
 grep -qs '+#define XDP_ANY_QUEUE' "$top"/kernel-patches/6.12/*.patch && any=(WM_ANY_QUEUE=1)
 
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+make_log
 "$vm" --timeout 1800 -- env WM_SLOW=10 "BUILD=$build" "${any[@]}" /usr/bin/python3 -B \
 	-m pytest -q -rA --tb=short -m kernel --durations=5 -p no:cacheprovider \
 	"$top/selftests/netns/test_xsk.py" "$top/selftests/netns/test_local.py" > "$log" 2>&1
 status=$?
 
 # "PASSED path::name", "FAILED path::name - why", "SKIPPED [n] path:line: why"
-nr=0
 while read -r word name rest; do
 	nr=$((nr + 1))
 	name=${name##*::}
@@ -35,13 +33,7 @@ while read -r word name rest; do
 	esac
 done < <(tr -d '\r' < "$log" | grep -aE '^(PASSED|FAILED|ERROR|SKIPPED) ')
 sed -nE 's/^([0-9.]+s (call|setup|teardown) .*)/# \1/p' "$log"
-nr=$((nr + 1))
-if [ $status = 0 ] && [ $nr -gt 1 ]; then
-	echo "ok $nr guest"
-else
-	sed 's/^/# /' "$log"
-	echo "not ok $nr guest"
-	echo "# scripts/vm: exit status $status"
-fi
+guest_case guest $status $nr
+bad=$?
 echo "1..$nr"
-exit $((status != 0 || nr == 1))
+exit $bad

@@ -13,23 +13,12 @@
 
 need_kernel
 
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+make_log
 "$vm" "${kernel[@]}" --queue-tests > "$log" 2>&1
 status=$?
 
-mapfile -t cases < <(grep -E '^(not )?ok [0-9]+ ' "$log")
-echo "1..$((${#cases[@]} + 1))"
-nr=0
-for line in "${cases[@]}"; do
-	nr=$((nr + 1))
-	sed -E "s/ok [0-9]+ (- )?/ok $nr /" <<< "$line" | tr -s ' '
-done
-if [ $status = 0 ] && [ $nr -gt 0 ]; then
-	echo "ok $((nr + 1)) guest"
-else
-	sed 's/^/# /' "$log"
-	echo "not ok $((nr + 1)) guest"
-	echo "# scripts/vm: exit status $status"
-fi
-exit $((status != 0 || nr == 0))
+ktap_cases
+guest_case guest $status $nr
+bad=$?
+echo "1..$nr"
+exit $bad

@@ -12,45 +12,22 @@
 
 # shellcheck source=selftests/lib/vm.sh
 . "$(dirname "$0")/../lib/vm.sh"
-nr=0 bad=0
+bad=0
 
 need_kernel
 
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+make_log
 
-# Cases are "ok 3 name" or "not ok 3 name", some with their file in front; the
-# lines for a whole file, which begin with PASS or FAIL, would count twice.
-cases()
-{
-	local line
-
-	while read -r line; do
-		nr=$((nr + 1))
-		sed -E "s/ok [0-9]+ (- )?/ok $nr /" <<< "$line" | tr -s ' '
-	done < <(grep -E '^(# )?(not )?ok [0-9]+ ' "$log" | sed 's/^# //')
-}
-
-# guest NAME OPTION...: a test of its own, as a complaint of the kernel is not that of
-# a case. The log is shown if it fails.
+# guest NAME OPTION...: the kernel's own tests, and the guest that they ran in.
 guest()
 {
-	local name=$1 status before=$nr found
+	local name=$1 status before=$nr
 	shift
 
 	"$vm" "$@" > "$log" 2>&1
 	status=$?
-	cases
-	found=$((nr - before))
-	nr=$((nr + 1))
-	if [ $status = 0 ] && [ $found -gt 0 ]; then
-		echo "ok $nr $name"
-	else
-		sed 's/^/# /' "$log"
-		echo "not ok $nr $name"
-		echo "# scripts/vm $*: exit status $status, $found tests"
-		bad=1
-	fi
+	ktap_cases
+	guest_case "$name" $status $((nr - before)) || bad=1
 }
 
 nr=1

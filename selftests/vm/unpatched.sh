@@ -7,7 +7,7 @@
 
 # shellcheck source=selftests/lib/vm.sh
 . "$(dirname "$0")/../lib/vm.sh"
-nr=0 planned=0 bad=0
+planned=0 bad=0
 kernel=(--unpatched)
 need_kernel
 need_build
@@ -29,8 +29,7 @@ report()
 	[ "$status" = 0 ] || bad=1
 }
 
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+make_log
 /usr/bin/python3 -B "$top/selftests/vm/unpatched_guest.py" > "$log" 2>&1
 report host $? < "$log"
 "$vm" "${kernel[@]}" --timeout 900 -- /usr/bin/python3 "$top/selftests/vm/unpatched_guest.py" \
