@@ -121,8 +121,8 @@ struct icmp_case {
 
 /* The outer sources are those of the client's packets in test_waymark.c. */
 static const struct icmp_case cases[] = {
-	{ "fragmentation needed", { ERROR(3, FROM_WEB, CUT), .tos = 0xc0 }, XDP_TX, "172.16.104.123",
-	  "10.200.2.11", SENT },
+	{ "fragmentation needed", { ERROR(3, FROM_WEB, CUT), .tos = 0xc0 }, XDP_TX,
+	  "172.16.104.123", "10.200.2.11", SENT },
 	{ "time exceeded", { ERROR(11, FROM_WEB, .payload = 500) }, XDP_TX, "172.16.104.123",
 	  "10.200.2.11", SENT },
 	{ "parameter problem", { ERROR(12, FROM_WEB) }, XDP_TX, "172.16.104.123", "10.200.2.11",
