@@ -30,7 +30,7 @@ static const char body[] =
 	"_waymark_offer() {\n"
 	"    case $1 in\n"
 	"        @vip) _waymark_choose \"$(_waymark_vips)\" \"$2\" ;;\n"
-	"        @device) _waymark_choose \"$(cd /sys/class/net && echo *)\" \"$2\" ;;\n"
+	"        @device) _waymark_choose \"$(cd /sys/class/net 2>/dev/null && echo *)\" \"$2\" ;;\n"
 	"        @file) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- \"$2\") ;;\n"
 	"        @directory) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -d -- \"$2\")\n"
 	"            ;;\n"
