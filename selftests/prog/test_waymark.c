@@ -174,6 +174,18 @@ static const struct packet_case cases[] = {
 	{ "fin of an unknown flow is sent, not entered", { WEB, .flags = FIN | ACK }, 0, XDP_TX,
 	  "172.16.104.123", "10.200.2.11", { WM_C_TX_MISS, -1 } },
 
+	/* what test_icmp.c has more of; here for noise_never_confuses_the_program */
+	{ "ICMP error",
+	  { .src = "198.51.100.1", .dst = "10.200.1.1", .proto = IPPROTO_ICMP, .icmp = 3,
+	    .quoted = &(const struct packet_spec){ .src = "10.200.1.1", .sport = 80,
+						   .dst = "192.168.1.1", .dport = 31337 } },
+	  0, XDP_TX, "172.16.104.123", "10.200.2.11", { WM_C_TX_ICMP, -1 } },
+	{ "ICMPv6 error",
+	  { .src = "2001:db8::1", .dst = "fd00:200:1::1", .proto = IPPROTO_ICMPV6, .icmp = 2,
+	    .quoted = &(const struct packet_spec){ .src = "fd00:200:1::1", .sport = 80,
+						   .dst = "fc00:2::1", .dport = 31337 } },
+	  0, XDP_TX, "100::7a69:1", "fd00:200:2::11", { WM_C_TX_ICMP, -1 } },
+
 	/* not ours */
 	{ "not a vip's port",
 	  { .src = "10.0.0.1", .sport = 1, .dst = "10.200.1.1", .dport = 81 }, 0,
