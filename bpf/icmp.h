@@ -58,9 +58,7 @@ static __always_inline int parse_error_v4(struct packet *p, void *data, void *en
 	p->src = &quoted->daddr;
 	p->dst = &quoted->saddr;
 	p->proto = quoted->protocol;
-	p->tos = ip->tos;
-	p->inner_len = bpf_ntohs(ip->tot_len);
-	p->slack = frame_length(data, end) - ETH_HLEN - p->inner_len;
+	measure_v4(p, ip, data, end);
 	return parse_quoted(p, quoted + 1, end, (void *)(quoted + 1) - (void *)ip);
 }
 
@@ -82,10 +80,7 @@ static __always_inline int parse_error_v6(struct packet *p, void *data, void *en
 	p->src = quoted->daddr.in6_u.u6_addr32;
 	p->dst = quoted->saddr.in6_u.u6_addr32;
 	p->proto = quoted->nexthdr;
-	p->tos = bpf_ntohs(*(__be16 *)ip) >> 4;
-	p->inner_len = bpf_ntohs(ip->payload_len) + sizeof(*ip);
-	p->slack = frame_length(data, end) - ETH_HLEN - (__s64)sizeof(*ip) -
-		   bpf_ntohs(ip->payload_len);
+	measure_v6(p, ip, data, end);
 	return parse_quoted(p, quoted + 1, end, (void *)(quoted + 1) - (void *)ip);
 }
 

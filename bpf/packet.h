@@ -105,6 +105,25 @@ static __always_inline int parse_transport(struct packet *p, void *l4, void *end
 	return GO_ON;
 }
 
+/* What the outer header will need of the IP packet, and where its end is. */
+static __always_inline void measure_v4(struct packet *p, const struct iphdr *ip, void *data,
+				       void *end)
+{
+	p->tos = ip->tos;
+	p->inner_len = bpf_ntohs(ip->tot_len);
+	p->slack = frame_length(data, end) - ETH_HLEN - p->inner_len;
+}
+
+static __always_inline void measure_v6(struct packet *p, const struct ipv6hdr *ip, void *data,
+				       void *end)
+{
+	p->tos = bpf_ntohs(*(const __be16 *)ip) >> 4;
+	p->inner_len = bpf_ntohs(ip->payload_len) + sizeof(*ip);
+	/* By the full length: inner_len may have wrapped with its header. */
+	p->slack = frame_length(data, end) - ETH_HLEN - (__s64)sizeof(*ip) -
+		   bpf_ntohs(ip->payload_len);
+}
+
 static __always_inline int parse_v4(struct packet *p, void *data, void *end)
 {
 	struct iphdr *ip = data + ETH_HLEN;
@@ -119,9 +138,7 @@ static __always_inline int parse_v4(struct packet *p, void *data, void *end)
 	p->src = &ip->saddr;
 	p->dst = &ip->daddr;
 	p->proto = ip->protocol;
-	p->tos = ip->tos;
-	p->inner_len = bpf_ntohs(ip->tot_len);
-	p->slack = frame_length(data, end) - ETH_HLEN - p->inner_len;
+	measure_v4(p, ip, data, end);
 	if (*(__u8 *)ip == IPV4_PLAIN) /* keeps the offset a constant */
 		return parse_transport(p, ip + 1, end, sizeof(*ip));
 	header = ip->ihl * 4;
@@ -141,11 +158,7 @@ static __always_inline int parse_v6(struct packet *p, void *data, void *end)
 	p->src = ip->saddr.in6_u.u6_addr32;
 	p->dst = ip->daddr.in6_u.u6_addr32;
 	p->proto = ip->nexthdr;
-	p->tos = bpf_ntohs(*(__be16 *)ip) >> 4;
-	p->inner_len = bpf_ntohs(ip->payload_len) + sizeof(*ip);
-	/* By the full length: inner_len may have wrapped with its header. */
-	p->slack = frame_length(data, end) - ETH_HLEN - (__s64)sizeof(*ip) -
-		   bpf_ntohs(ip->payload_len);
+	measure_v6(p, ip, data, end);
 	return parse_transport(p, ip + 1, end, sizeof(*ip));
 }
 

@@ -20,6 +20,14 @@ bool prog_may_load(void)
 	return geteuid() == 0;
 }
 
+void prog_need_root(void)
+{
+	if (!prog_may_load()) {
+		print_message("skipped: loading BPF programs needs root\n");
+		skip();
+	}
+}
+
 int prog_run(int fd, const struct frame *in, uint32_t mark, struct frame *out)
 {
 	uint8_t data[sizeof(in->data) + sizeof(mark)];

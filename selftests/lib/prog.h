@@ -15,9 +15,10 @@
  * an error of the system call. */
 int prog_run(int fd, const struct frame *in, uint32_t mark, struct frame *out);
 
-/* Test fixtures for cmocka: skip the test, with its reason, where BPF programs
- * cannot be loaded. */
+/* Where BPF programs cannot be loaded a fixture of cmocka has nothing to set up, and a
+ * test is skipped with the reason. */
 bool prog_may_load(void);
+void prog_need_root(void);
 
 /* A destination entry, complete. Addresses as text; `vip` is "addr port proto"
  * split in arguments. */

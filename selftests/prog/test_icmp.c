@@ -81,14 +81,6 @@ static int teardown(void **state)
 	return 0;
 }
 
-static void need_root(void)
-{
-	if (!dp) {
-		print_message("skipped: loading BPF programs needs root\n");
-		skip();
-	}
-}
-
 /* What a real sent, from the vip's address. */
 #define TO_CLIENT .dst = "192.168.1.1", .dport = 31337
 #define FROM_WEB .src = "10.200.1.1", .sport = 80, TO_CLIENT
@@ -219,7 +211,7 @@ static void run_case(const struct icmp_case *c, uint32_t mark, const int *counte
 static void errors_go_where_the_ring_says(void **state)
 {
 	(void)state;
-	need_root();
+	prog_need_root();
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++)
 		run_case(&cases[i], 0, cases[i].counters);
 }
@@ -228,7 +220,7 @@ static void errors_go_where_the_ring_says(void **state)
 static void a_mark_on_an_error_changes_nothing(void **state)
 {
 	(void)state;
-	need_root();
+	prog_need_root();
 	run_case(&cases[0], MARK(WEB), (int[]){ WM_C_MARK_MISMATCH, WM_C_TX_ICMP, -1 });
 }
 
@@ -252,7 +244,7 @@ static void an_error_goes_where_its_flow_went(void **state)
 	struct icmp_case c = cases[0];
 
 	(void)state;
-	need_root();
+	prog_need_root();
 	flow_on_other();
 	c.real = "10.200.2.99";
 	run_case(&c, 0, c.counters);
@@ -271,7 +263,7 @@ static void an_error_is_no_packet_of_its_flow(void **state)
 	struct wm_flow flow;
 
 	(void)state;
-	need_root();
+	prog_need_root();
 	flow = flow_on_other();
 	c.real = "10.200.2.99";
 	for (int i = 0; i < 3; i++)

@@ -66,14 +66,6 @@ static void change_ring(struct wm_dp *dp, uint16_t to)
 		wm_dp__ring(dp, 1)->slot[slot] = to;
 }
 
-static void need_root(void)
-{
-	if (!prog_may_load()) {
-		print_message("skipped: loading BPF programs needs root\n");
-		skip();
-	}
-}
-
 static struct wm_dp_port load_port(struct wm_dp *dp)
 {
 	struct wm_dp_port port = { .name = "lo", .prog_fd = -1 };
@@ -99,7 +91,7 @@ static void test_flows_are_known_to_both(void **state)
 	struct wm_dp *dp;
 
 	(void)state;
-	need_root();
+	prog_need_root();
 	dp = open_dp(0);
 	publish(dp);
 	port = load_port(dp);
@@ -138,7 +130,7 @@ static void test_frozen_parameters_are_the_same(void **state)
 	struct wm_dp *dp;
 
 	(void)state;
-	need_root();
+	prog_need_root();
 	dp = open_dp(LOCATIONS);
 	publish(dp);
 	wm_dp__locations(dp)[LOCATIONS - 1].mark = wm_mark(BITS, FIRST, 1);
@@ -155,7 +147,7 @@ static void test_another_data_plane_shares_nothing(void **state)
 	struct wm_dp *one, *other;
 
 	(void)state;
-	need_root();
+	prog_need_root();
 	one = open_dp(0);
 	other = open_dp(0);
 	assert_true(wm_dp_shares_maps(one, wm_dp__prog_fd(one)));

@@ -85,14 +85,6 @@ static int teardown(void **state)
 	return 0;
 }
 
-static void need_root(void)
-{
-	if (!dp) {
-		print_message("skipped: loading BPF programs needs root\n");
-		skip();
-	}
-}
-
 /* A socket with a ring is one, bound or not: the program cannot tell. */
 static void enter_socket(uint32_t key)
 {
@@ -129,7 +121,7 @@ static void without_a_socket_it_is_dropped_and_counted(void **state)
 	static const int known[] = { WM_C_DROP_LOCAL, -1 };
 
 	(void)state;
-	need_root();
+	prog_need_root();
 	run(&udp, 0, XDP_DROP, first, NULL);
 	run(&udp, 0, XDP_DROP, known, NULL);
 	run(&udp, MARK(DEST), XDP_DROP, known, NULL);
@@ -149,7 +141,7 @@ static void it_goes_to_the_socket_as_it_came(void **state)
 	struct wm_xsk_meta first, meta;
 
 	(void)state;
-	need_root();
+	prog_need_root();
 	enter_socket(0);
 	for (int i = 0; i < 2; i++) {
 		run(cases[i].spec, 0, XDP_REDIRECT, miss, &first);
@@ -171,7 +163,7 @@ static void flows_differ_in_their_hash(void **state)
 	uint32_t hash[16];
 
 	(void)state;
-	need_root();
+	prog_need_root();
 	enter_socket(0);
 	wm_dp__ctl(dp)->promote_after = 0;
 	for (int i = 0; i < 16; i++) {
@@ -191,7 +183,7 @@ static void packets_and_bytes_are_the_destinations(void **state)
 	struct frame in, out;
 
 	(void)state;
-	need_root();
+	prog_need_root();
 	enter_socket(0);
 	packet_build(&udp, &in);
 	for (int i = 0; i < 5; i++)
@@ -213,7 +205,7 @@ static void each_consumer_has_its_sockets_by_device(void **state)
 	struct wm_xsk_meta meta;
 
 	(void)state;
-	need_root();
+	prog_need_root();
 	second.dst = "10.200.1.3";
 	enter_socket(wm_xsk_key(0, 0, 0));
 	run(&second, 0, XDP_DROP, lost_first, NULL);
@@ -234,7 +226,7 @@ static void a_consumer_out_of_range_gets_nothing(void **state)
 	static const int lost[] = { WM_C_DROP_LOCAL, WM_C_FLOW_INSERT, -1 };
 
 	(void)state;
-	need_root();
+	prog_need_root();
 	put(SECOND, "10.200.1.3", "10.200.2.11", WM_ENCAP_LOCAL4, 255);
 	enter_socket(wm_xsk_key(3, 3, 0));
 	wm_dp__ctl(dp)->local_port[2] = LOOPBACK;
@@ -251,7 +243,7 @@ static void others_are_wrapped_as_ever(void **state)
 	struct frame in, out;
 
 	(void)state;
-	need_root();
+	prog_need_root();
 	enter_socket(0);
 	spec.dst = "10.200.1.2";
 	packet_build(&spec, &in);

@@ -91,14 +91,6 @@ static int teardown(void **state)
 	return 0;
 }
 
-static void need_root(void)
-{
-	if (!dp) {
-		print_message("skipped: loading BPF programs needs root\n");
-		skip();
-	}
-}
-
 #define TO_WEB .src = "192.168.1.1", .sport = 31337, .dst = "10.200.1.1", .dport = 80
 #define TO_DNS .src = "10.0.0.3", .sport = 11991, .dst = "10.200.1.1", .dport = 53, \
 	.proto = IPPROTO_UDP
@@ -156,7 +148,7 @@ static void test_packets(void **state)
 	struct frame in, out, want;
 
 	(void)state;
-	need_root();
+	prog_need_root();
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		forget_flows();
 		packet_build(&cases[i].in, &in);
@@ -179,7 +171,7 @@ static void test_use_is_noted(void **state)
 	uint32_t now;
 
 	(void)state;
-	need_root();
+	prog_need_root();
 	rule = &wm_dp__locations(dp)[RULE_WEB];
 	packet_build(&spec, &in);
 	rule->used = 0xdead;
@@ -207,7 +199,7 @@ static void test_others_have_no_locations(void **state)
 	struct wm_dp *plain;
 
 	(void)state;
-	need_root();
+	prog_need_root();
 	assert_int_equal(wm_dp__params(dp)->locations, LOCATIONS);
 	if (wm_dp__open(&plain, &options, &err))
 		fail_msg("%s", err.text);
@@ -233,7 +225,7 @@ static void test_others_pay_nothing(void **state)
 	struct wm_dp *plain;
 
 	(void)state;
-	need_root();
+	prog_need_root();
 	if (wm_dp__open(&plain, &options, &err))
 		fail_msg("%s", err.text);
 	assert_true(instructions(plain) + 10 < instructions(dp));

@@ -116,14 +116,6 @@ static int teardown(void **state)
 	return 0;
 }
 
-static void need_root(void)
-{
-	if (!dp) {
-		print_message("skipped: loading BPF programs needs root\n");
-		skip();
-	}
-}
-
 /* --- one packet --- */
 
 /* As wm_mark(), as a constant. */
@@ -360,7 +352,7 @@ static void run_case(const struct packet_case *c)
 static void single_packets(void **state)
 {
 	(void)state;
-	need_root();
+	prog_need_root();
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++)
 		run_case(&cases[i]);
 }
@@ -372,7 +364,7 @@ static void trusted_marks_skip_the_destination_check(void **state)
 	struct frame in, out, want;
 
 	(void)state;
-	need_root();
+	prog_need_root();
 	packet_build(&spec, &in);
 	wm_dp__ctl(dp)->flags |= WM_CTL_TRUST_MARKS;
 	assert_int_equal(prog_run(wm_dp__prog_fd(dp), &in, MARK(DEST_THREE), &out), XDP_TX);
@@ -397,7 +389,7 @@ static void metadata_of_any_size_is_dropped(void **state)
 	uint8_t data[4096];
 
 	(void)state;
-	need_root();
+	prog_need_root();
 	packet_build(&spec, &in);
 	for (size_t meta = 4; meta <= 32; meta += 4) {
 		LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = data, .data_size_in = meta + in.len,
@@ -472,7 +464,7 @@ static void every_flow_goes_where_the_ring_says(void **state)
 	uint32_t used[3] = {};
 
 	(void)state;
-	need_root();
+	prog_need_root();
 	srand(1);
 	for (int i = 0; i < 2000; i++) {
 		char src[16];
@@ -499,7 +491,7 @@ static void a_known_flow_stays_when_the_ring_changes(void **state)
 	int real, other;
 
 	(void)state;
-	need_root();
+	prog_need_root();
 	real = send_three(&spec);
 	other = (real + 1) % 3;
 	fill_ring(7, DEST_THREE + other, 1);
@@ -520,7 +512,7 @@ static void a_flow_whose_real_is_gone_moves(void **state)
 	int real;
 
 	(void)state;
-	need_root();
+	prog_need_root();
 	real = send_three(&spec);
 	fill_ring(7, DEST_THREE + (real + 1) % 3, 1);
 	wm_dp__dest_clear(dp, DEST_THREE + real);
@@ -540,7 +532,7 @@ static void an_entry_never_leads_to_another_vip(void **state)
 	int real;
 
 	(void)state;
-	need_root();
+	prog_need_root();
 	real = send_three(&spec);
 	put_dest(DEST_THREE + real, NUMBER_WEB, "10.200.1.1", 80, IPPROTO_TCP, "10.200.2.77");
 	fill_ring(7, DEST_THREE + (real + 1) % 3, 1);
@@ -555,7 +547,7 @@ static void the_nth_packet_raises_one_event(void **state)
 	int real = 0;
 
 	(void)state;
-	need_root();
+	prog_need_root();
 	listen_to_events();
 	real = send_three(&spec);
 	spec.flags = ACK;
@@ -589,7 +581,7 @@ static void a_proven_flow_is_named_again_next_tick(void **state)
 	struct wm_flow flow = prog_flow(&spec);
 
 	(void)state;
-	need_root();
+	prog_need_root();
 	listen_to_events();
 	for (int i = 0; i < N; i++)
 		send_three(&spec);
@@ -615,7 +607,7 @@ static void ipv6_events_carry_whole_addresses(void **state)
 	struct frame in, out;
 
 	(void)state;
-	need_root();
+	prog_need_root();
 	listen_to_events();
 	packet_build(&spec, &in);
 	for (int i = 0; i < N; i++)
@@ -630,7 +622,7 @@ static void no_events_without_a_threshold(void **state)
 	struct packet_spec spec = { THREE, .flags = ACK };
 
 	(void)state;
-	need_root();
+	prog_need_root();
 	listen_to_events();
 	wm_dp__ctl(dp)->promote_after = 0;
 	for (int i = 0; i < 3 * N; i++)
@@ -643,7 +635,7 @@ static void no_events_without_a_threshold(void **state)
 static void the_event_budget_holds_back_promotions_only(void **state)
 {
 	(void)state;
-	need_root();
+	prog_need_root();
 	listen_to_events();
 	wm_dp__ctl(dp)->promote_after = 1 + 1;
 	wm_dp__ctl(dp)->event_budget = 0;
@@ -666,7 +658,7 @@ static void an_event_waits_for_its_reader(void **state)
 	struct packet_spec spec = { THREE, .flags = ACK };
 
 	(void)state;
-	need_root();
+	prog_need_root();
 	for (int i = 1; i < N; i++)
 		send_three(&spec);
 	prog_expect_counters(dp, NULL, "");
@@ -703,7 +695,7 @@ static void a_full_event_ring_wakes_then_loses_and_costs_no_packet(void **state)
 	struct packet_spec spec = { THREE, .flags = ACK };
 	struct wm_err err = {};
 
-	need_root();
+	prog_need_root();
 	teardown(state);
 	assert_int_equal(wm_dp__open(&dp, &options, &err), 0);
 	put_dests();
@@ -729,7 +721,7 @@ static void the_end_of_a_proven_flow_is_named_once(void **state)
 	struct packet_spec spec = { THREE, .flags = ACK };
 
 	(void)state;
-	need_root();
+	prog_need_root();
 	listen_to_events();
 	for (int i = 0; i < N; i++)
 		send_three(&spec);
@@ -751,7 +743,7 @@ static void the_end_of_a_short_flow_is_not_named(void **state)
 	struct packet_spec spec = { THREE, .flags = SYN };
 
 	(void)state;
-	need_root();
+	prog_need_root();
 	listen_to_events();
 	send_three(&spec);
 	spec.flags = RST;
@@ -768,7 +760,7 @@ static void a_syn_over_a_proven_flow_keeps_its_real(void **state)
 	int real = 0;
 
 	(void)state;
-	need_root();
+	prog_need_root();
 	listen_to_events();
 	for (int i = 0; i < N; i++)
 		real = send_three(&spec);
@@ -793,7 +785,7 @@ static void idle_udp_is_looked_up_anew(void **state)
 	int fd;
 
 	(void)state;
-	need_root();
+	prog_need_root();
 	fd = wm_dp__prog_fd(dp);
 	packet_build(&spec, &in);
 	prog_run(fd, &in, 0, &out);
@@ -822,7 +814,7 @@ static void tcp_does_not_age(void **state)
 	struct wm_flow flow = prog_flow(&spec);
 
 	(void)state;
-	need_root();
+	prog_need_root();
 	send_three(&spec);
 	make_older(&flow, 2000);
 	prog_expect_counters(dp, NULL, "");
@@ -902,7 +894,7 @@ static void two_full_buckets_give_up_their_oldest(void **state)
 	struct wm_flow_slot slot;
 
 	(void)state;
-	need_root();
+	prog_need_root();
 	fill_pair(spec, flow);
 	make_older(&flow[5], 7);
 	make_older(&flow[12], 3);
@@ -921,7 +913,7 @@ static void a_closed_connection_goes_before_an_older_open_one(void **state)
 	struct wm_flow_slot slot;
 
 	(void)state;
-	need_root();
+	prog_need_root();
 	fill_pair(spec, flow);
 	make_older(&flow[1], 900);
 	spec[6].flags = FIN | ACK;
@@ -944,7 +936,7 @@ static void a_table_that_is_full_to_80_percent_finds_its_flows(void **state)
 	int found = 0;
 
 	(void)state;
-	need_root();
+	prog_need_root();
 	if (wm_dp__open(&dp, &options, &err))
 		fail_msg("%s", err.text);
 	put_dests();
@@ -977,7 +969,7 @@ static void sweeping_removes_just_the_named(void **state)
 	uint64_t before, per_dest[3] = {};
 
 	(void)state;
-	need_root();
+	prog_need_root();
 	for (int i = 0; i < 100; i++) {
 		spec.sport = 1000 + i;
 		per_dest[send_three(&spec)]++;
@@ -1028,7 +1020,7 @@ static void many_vips_are_found_and_switched_at_once(void **state)
 	struct wm_vip vips[MANY];
 
 	(void)state;
-	need_root();
+	prog_need_root();
 	for (int port = 80; port < 100; port += 10) {
 		publish_many(vips, MANY, port);
 		assert_int_equal(wm_dp__vips(dp, vips, MANY), MANY);
@@ -1047,7 +1039,7 @@ static void the_largest_configuration_fits(void **state)
 	struct wm_err err = {};
 
 	(void)state;
-	need_root();
+	prog_need_root();
 	if (wm_dp__open(&dp, &options, &err))
 		fail_msg("%s", err.text);
 	publish_many(vips, WM_VIPS_MAX, 1);
@@ -1063,7 +1055,7 @@ static void too_many_vips_change_nothing(void **state)
 	struct wm_err err = {};
 
 	(void)state;
-	need_root();
+	prog_need_root();
 	for (size_t i = 0; i < n; i++)
 		vips[i] = prog_vip("10.9.9.9", i + 1, IPPROTO_TCP, 1, 1);
 	assert_int_equal(wm_dp__vips_publish(dp, vips, n, &err), -28 /* ENOSPC */);
@@ -1082,7 +1074,7 @@ static void counters_of_a_destination_add_up(void **state)
 	struct frame in, out;
 
 	(void)state;
-	need_root();
+	prog_need_root();
 	wm_dp__dest_stats_reset(dp, DEST_WEB);
 	wm_dp__dest_stats(dp, DEST_WEB, &before);
 	assert_int_equal(before.packets + before.bytes + before.flows + before.marked, 0);
@@ -1108,7 +1100,7 @@ static void noise_never_confuses_the_program(void **state)
 	const int rounds = 20000;
 
 	(void)state;
-	need_root();
+	prog_need_root();
 	srand(7);
 	wm_dp__counters(dp, counters, &bytes);
 	for (int c = WM_C_TX_MARKED; c <= WM_C_DROP_TOO_LONG; c++)
