@@ -51,7 +51,7 @@ left_after_signal()
 
 need_kernel
 
-echo 1..8
+echo 1..9
 out=$(cd "$top/selftests/vm" && "$vm" -- sh -c 'uname -r; pwd; echo "a  b"; exit 3' 2>/dev/null)
 result status_comes_through $? 3
 result kernel_is_ours "$(sed -n 1p <<< "$out" | cut -d . -f 1-2)" \
@@ -60,6 +60,10 @@ result directory_and_words_are_kept "$(tail -n +2 <<< "$out")" \
 	"$top/selftests/vm"$'\n'"a  b"
 result warning_fails "$(status '' 'echo "WARNING: CPU: 0 PID: 1 at test" > /dev/kmsg')" 126
 result panic_fails "$(status '' 'echo 1 > /proc/sys/kernel/sysrq; echo c > /proc/sysrq-trigger')" 126
+# As in a small Debian. What virtme-init does then would be a panic.
+# shellcheck disable=SC2016 # expands in the guest
+result ends_without_poweroff \
+	"$(status '' 'p=$(command -v poweroff) && mount --bind /dev/null "$(realpath "$p")"; exit 3')" 3
 result time_out "$(status '--timeout 40' 'sleep 1000')" 124
 result nothing_left_after_signal "$(left_after_signal)" ''
 result host_is_not_written_to \
