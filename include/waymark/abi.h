@@ -242,8 +242,9 @@ struct wm_event {
 /* --- counters --- */
 
 /*
- * X(NAME, name, text). The verdict counters (tx_, pass_, drop_) add up to all
- * packets seen; every other counter says something more about some of them.
+ * X(NAME, name, text). The verdict counters come first, tx_, then pass_, then drop_ (the
+ * program compares), and add up to all packets seen; every other counter says something
+ * more about some of them.
  */
 #define WM_COUNTERS(X)                                                        \
 	X(TX_MARKED, tx_marked, "sent by the mark alone")                     \

@@ -209,10 +209,10 @@ class Topology:
         try:
             self.dir = Path(tempfile.mkdtemp(prefix=f"wm{os.getpid()}-{self.number}-", dir="/run"))
             self.bpffs = self._mount_bpffs()
-            self.client = self._space("client")
-            self.wire = self._space("wire")
-            self.lb = self._space("lb")
-            self.reals = [self._space(f"real{i + 1}") for i in range(reals)]
+            self.client = self.space("client")
+            self.wire = self.space("wire")
+            self.lb = self.space("lb")
+            self.reals = [self.space(f"real{i + 1}") for i in range(reals)]
             self.vips = [f"10.200.1.{i + 1}" for i in range(vips)]
             self.vips6 = [f"fd00:200:1::{i + 1}" for i in range(vips)]
             self._make_bridge()
@@ -230,7 +230,8 @@ class Topology:
         sh(["mount", "-t", "bpf", "bpf", path])
         return path
 
-    def _space(self, role):
+    def space(self, role):
+        """One more namespace; it goes with the topology."""
         name = NAME.format(pid=os.getpid(), number=self.number, role=role)
         space = Namespace(name, role, self)
         self.spaces.append(space)

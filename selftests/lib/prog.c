@@ -28,6 +28,30 @@ void prog_need_root(void)
 	}
 }
 
+struct wm_dp *prog_open(const struct wm_dp_options *options)
+{
+	struct wm_err err = {};
+	struct wm_dp *dp = NULL;
+
+	if (prog_may_load() && wm_dp__open(&dp, options, &err))
+		fail_msg("%s", err.text);
+	return dp;
+}
+
+void prog_publish(struct wm_dp *dp, const struct wm_vip *vips, size_t n)
+{
+	struct wm_err err = {};
+
+	if (wm_dp__vips_publish(dp, vips, n, &err))
+		fail_msg("%s", err.text);
+}
+
+void prog_ring(struct wm_dp *dp, uint32_t ring, uint16_t dest)
+{
+	for (int slot = 0; slot < WM_RING_SLOTS; slot++)
+		wm_dp__ring(dp, ring)->slot[slot] = dest;
+}
+
 int prog_run(int fd, const struct frame *in, uint32_t mark, struct frame *out)
 {
 	uint8_t data[sizeof(in->data) + sizeof(mark)];

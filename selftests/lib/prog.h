@@ -20,6 +20,13 @@ int prog_run(int fd, const struct frame *in, uint32_t mark, struct frame *out);
 bool prog_may_load(void);
 void prog_need_root(void);
 
+/* A data plane of its own, and its vips; an error fails the test. prog_open() returns NULL
+ * where BPF programs cannot be loaded. */
+struct wm_dp *prog_open(const struct wm_dp_options *options);
+void prog_publish(struct wm_dp *dp, const struct wm_vip *vips, size_t n);
+/* Every slot of a ring leads to this destination. */
+void prog_ring(struct wm_dp *dp, uint32_t ring, uint16_t dest);
+
 /* A destination entry, complete. Addresses as text; `vip` is "addr port proto"
  * split in arguments. */
 struct wm_dest prog_dest(uint32_t mark, uint16_t vip, const char *vip_addr, uint16_t vip_port,

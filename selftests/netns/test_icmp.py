@@ -14,7 +14,7 @@ import re
 import socket
 
 import pytest
-from netns import NAME, Namespace, wait_for
+from netns import wait_for
 from servers import start_udp_echo, url, wait_for_tcp
 from waymark import Balancer, attach_decap
 
@@ -28,9 +28,7 @@ FAR = {4: ("10.201.0.0/24", "10.201.0.1", "10.201.0.2", "10.200.0.2"),
 
 def join_far(topology):
     """The namespace behind the router; the reals know the way back."""
-    far = Namespace(NAME.format(pid=os.getpid(), number=topology.number, role="far"), "far", topology)
-    topology.spaces.append(far)
-    router = topology.client
+    far, router = topology.space("far"), topology.client
     router.ip(f"link add far mtu {NARROW} type veth peer name eth0 mtu 1500 netns {far.name}")
     router.ip("link set far up")
     far.ip("link set eth0 up")

@@ -16,7 +16,7 @@ import socket
 import struct
 
 import pytest
-from netns import NAME, SLOW, Namespace, wait_for
+from netns import SLOW, wait_for
 from waymark import BUILD
 
 QUEUES = 4
@@ -30,10 +30,7 @@ class Pair:
 
     def __init__(self, topology):
         self.dir = topology.dir
-        self.sender, self.receiver = (
-            Namespace(NAME.format(pid=os.getpid(), number=topology.number, role=role), role, self)
-            for role in ("sender", "receiver"))
-        topology.spaces += [self.sender, self.receiver]
+        self.sender, self.receiver = topology.space("sender"), topology.space("receiver")
         queues = f"numtxqueues {QUEUES} numrxqueues {QUEUES}"
         self.sender.ip(f"link add eth0 {queues} mtu 3600 type veth peer name eth0 {queues} mtu 3600 "
                        f"address 02:00:00:00:00:02 netns {self.receiver.name}")

@@ -34,12 +34,6 @@ static void put_dest(uint16_t id, uint16_t vip, const char *addr, uint16_t port,
 	wm_dp__dest_set(dp, id, &dest);
 }
 
-static void fill_ring(uint16_t ring, uint16_t dest)
-{
-	for (int i = 0; i < WM_RING_SLOTS; i++)
-		wm_dp__ring(dp, ring)->slot[i] = dest;
-}
-
 static int setup(void **state)
 {
 	const struct wm_dp_options options = { .dest_bits = BITS, .flow_buckets = 64 };
@@ -51,13 +45,11 @@ static int setup(void **state)
 		prog_vip("10.200.1.3", 80, IPPROTO_TCP, EMPTY, EMPTY),
 		prog_vip("10.200.1.4", 53, IPPROTO_UDP, LOCAL, LOCAL),
 	};
-	struct wm_err err = {};
 
 	(void)state;
-	if (!prog_may_load())
+	dp = prog_open(&options);
+	if (!dp)
 		return 0;
-	if (wm_dp__open(&dp, &options, &err))
-		fail_msg("%s", err.text);
 	put_dest(WEB, WEB, "10.200.1.1", 80, IPPROTO_TCP, "10.200.2.11");
 	put_dest(OTHER, WEB, "10.200.1.1", 80, IPPROTO_TCP, "10.200.2.99");
 	put_dest(DNS, DNS, "10.200.1.1", 53, IPPROTO_UDP, "10.200.2.12");
@@ -65,9 +57,8 @@ static int setup(void **state)
 	put_dest(ANY, ANY, "10.200.1.2", 0, IPPROTO_TCP, "10.200.2.13");
 	put_dest(LOCAL, LOCAL, "10.200.1.4", 53, IPPROTO_UDP, "10.200.2.14");
 	for (uint16_t ring = WEB; ring <= LOCAL; ring++)
-		fill_ring(ring, ring == EMPTY ? 0 : ring);
-	if (wm_dp__vips_publish(dp, vips, sizeof(vips) / sizeof(*vips), &err))
-		fail_msg("%s", err.text);
+		prog_ring(dp, ring, ring == EMPTY ? 0 : ring);
+	prog_publish(dp, vips, sizeof(vips) / sizeof(*vips));
 	wm_dp__ctl(dp)->promote_after = 2;
 	prog_expect_counters(dp, NULL, "start");
 	return 0;
@@ -231,10 +222,10 @@ static struct wm_flow flow_on_other(void)
 					    .dst = "10.200.1.1", .dport = 80, .flags = ACK };
 	struct frame in, out;
 
-	fill_ring(WEB, OTHER);
+	prog_ring(dp, WEB, OTHER);
 	packet_build(&client, &in);
 	assert_int_equal(prog_run(wm_dp__prog_fd(dp), &in, 0, &out), XDP_TX);
-	fill_ring(WEB, WEB);
+	prog_ring(dp, WEB, WEB);
 	prog_expect_counters(dp, (int[]){ WM_C_TX_MISS, WM_C_FLOW_INSERT, -1 }, "the flow");
 	return prog_flow(&client);
 }

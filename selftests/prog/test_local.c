@@ -44,8 +44,7 @@ static void put(uint16_t id, const char *addr, const char *real, enum wm_encap l
 		((uint8_t *)dest.real)[WM_LOCAL_NUMBER] = consumer;
 	}
 	wm_dp__dest_set(dp, id, &dest);
-	for (uint32_t slot = 0; slot < WM_RING_SLOTS; slot++)
-		wm_dp__ring(dp, id)->slot[slot] = id;
+	prog_ring(dp, id, id);
 }
 
 static int setup(void **state)
@@ -57,19 +56,16 @@ static int setup(void **state)
 		prog_vip("10.200.1.2", 53, IPPROTO_UDP, FAR, FAR),
 		prog_vip("10.200.1.3", 53, IPPROTO_UDP, SECOND, SECOND),
 	};
-	struct wm_err err = {};
 
 	(void)state;
-	if (!prog_may_load())
+	dp = prog_open(&options);
+	if (!dp)
 		return 0;
-	if (wm_dp__open(&dp, &options, &err))
-		fail_msg("%s", err.text);
 	put(DEST, "10.200.1.1", "10.200.2.11", WM_ENCAP_LOCAL4, 0);
 	put(DEST6, "fd00:200:1::1", "10.200.2.11", WM_ENCAP_LOCAL6, 0);
 	put(FAR, "10.200.1.2", "10.200.2.11", WM_ENCAP_NONE, 0);
 	put(SECOND, "10.200.1.3", "10.200.2.11", WM_ENCAP_LOCAL4, 3);
-	if (wm_dp__vips_publish(dp, vips, 4, &err))
-		fail_msg("%s", err.text);
+	prog_publish(dp, vips, sizeof(vips) / sizeof(*vips));
 	prog_expect_counters(dp, NULL, "start");
 	return 0;
 }

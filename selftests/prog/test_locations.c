@@ -32,8 +32,7 @@ static void put(uint16_t id, const char *addr, uint16_t port, uint8_t proto, con
 	struct wm_dest dest = prog_dest(wm_mark(BITS, id, 2), id, addr, port, proto, real);
 
 	wm_dp__dest_set(dp, id, &dest);
-	for (int slot = 0; slot < WM_RING_SLOTS; slot++)
-		wm_dp__ring(dp, id)->slot[slot] = id;
+	prog_ring(dp, id, id);
 }
 
 static void put_rule(uint32_t location, uint32_t mark)
@@ -49,7 +48,6 @@ static void put_all(void)
 		prog_vip("fd00:200:1::1", 80, IPPROTO_TCP, WEB6, WEB6),
 		prog_vip("10.200.1.2", 80, IPPROTO_TCP, OTHER, OTHER),
 	};
-	struct wm_err err = {};
 
 	put(WEB, "10.200.1.1", 80, IPPROTO_TCP, "10.200.2.11");
 	put(DNS, "10.200.1.1", 53, IPPROTO_UDP, "10.200.2.12");
@@ -57,8 +55,7 @@ static void put_all(void)
 	put(OTHER, "10.200.1.2", 80, IPPROTO_TCP, "10.200.2.13");
 	put(GONE, "10.200.1.1", 80, IPPROTO_TCP, "10.200.2.14");
 	wm_dp__dest_clear(dp, GONE);
-	if (wm_dp__vips_publish(dp, vips, sizeof(vips) / sizeof(*vips), &err))
-		fail_msg("%s", err.text);
+	prog_publish(dp, vips, sizeof(vips) / sizeof(*vips));
 	put_rule(RULE_WEB, wm_mark(BITS, WEB, 2));
 	put_rule(RULE_DNS, wm_mark(BITS, DNS, 2));
 	put_rule(RULE_WEB6, wm_mark(BITS, WEB6, 2));
@@ -72,13 +69,11 @@ static int setup(void **state)
 	const struct wm_dp_options options = {
 		.dest_bits = BITS, .flow_buckets = 64, .locations = LOCATIONS,
 	};
-	struct wm_err err = {};
 
 	(void)state;
-	if (!prog_may_load())
+	dp = prog_open(&options);
+	if (!dp)
 		return 0;
-	if (wm_dp__open(&dp, &options, &err))
-		fail_msg("%s", err.text);
 	put_all();
 	prog_expect_counters(dp, NULL, "start");
 	return 0;

@@ -79,26 +79,22 @@ static void publish(void)
 		prog_vip("10.200.1.3", 80, IPPROTO_TCP, NUMBER_EMPTY, 6),
 		prog_vip("10.200.1.4", 80, IPPROTO_TCP, NUMBER_THREE, 7),
 	};
-	struct wm_err err = {};
 
 	for (uint32_t i = 1; i <= 5; i++)
 		fill_ring(i, i, 1);
 	fill_ring(6, 0, 0);
 	fill_ring(7, DEST_THREE, 3);
-	if (wm_dp__vips_publish(dp, vips, sizeof(vips) / sizeof(*vips), &err))
-		fail_msg("%s", err.text);
+	prog_publish(dp, vips, sizeof(vips) / sizeof(*vips));
 }
 
 static int setup(void **state)
 {
 	const struct wm_dp_options options = { .dest_bits = BITS, .flow_buckets = 64 };
-	struct wm_err err = {};
 
 	(void)state;
-	if (!prog_may_load())
+	dp = prog_open(&options);
+	if (!dp)
 		return 0;
-	if (wm_dp__open(&dp, &options, &err))
-		fail_msg("%s", err.text);
 	put_dests();
 	publish();
 	wm_dp__ctl(dp)->promote_after = N;

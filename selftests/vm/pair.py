@@ -89,8 +89,8 @@ class Pair(Topology):
         try:
             self.dir = Path(tempfile.mkdtemp(prefix=f"wm{os.getpid()}-{self.number}-", dir="/run"))
             self.bpffs = self._mount_bpffs()
-            self.lb = self._space("lb")
-            self.wire = self.lb if together else self._space("wire")
+            self.lb = self.space("lb")
+            self.wire = self.lb if together else self.space("wire")
             self.ports = [Port(self, f"eth{i}", f"lb{i or ''}") for i in range(ports)]
             for port in self.ports:
                 self._make(port)
