@@ -30,6 +30,25 @@ apt_suite()
 	apt-get "${opts[@]}" update >&2 && apt-get "${opts[@]}" "$@" >&2
 }
 
+# need_packages PROGRAM:PACKAGE|FILE:PACKAGE...: installs those whose program or file is missing
+need_packages()
+{
+	local missing=() pair
+
+	for pair; do
+		case $pair in
+		/*) [ -e "${pair%%:*}" ] || missing+=("${pair#*:}") ;;
+		*) command -v "${pair%%:*}" >/dev/null || missing+=("${pair#*:}") ;;
+		esac
+	done
+	[ ${#missing[@]} -gt 0 ] || return 0
+	[ "$(id -u)" = 0 ] || cannot "install ${missing[*]}"
+	say "installing ${missing[*]}"
+	apt-get -o DPkg::Lock::Timeout=600 -o Dpkg::Use-Pty=0 install -qq -y \
+		--no-install-recommends "${missing[@]}" >/dev/null ||
+		cannot "packages are not to be had: ${missing[*]}"
+}
+
 # Sets version and tarball. An installed package wins, otherwise the newest one of
 # the machine's sources, or of the suite that BASE names, is downloaded and unpacked.
 find_base()
@@ -108,11 +127,25 @@ prepare_source()
 	unpack_base "$src"
 }
 
+# The tree is the base again, whatever was under way in it when its user was ended: half a
+# patch applied, files that git does not know yet, a lock that nobody holds any more. (Who
+# calls this holds the cache's own lock.)
 reset_source()
 {
 	(
 		cd "$src" || exit
+		rm -f "$(git rev-parse --git-path index.lock)" "$(git rev-parse --git-path HEAD.lock)"
 		git am -q --abort 2>/dev/null || true
+		rm -rf "$(git rev-parse --git-path rebase-apply)"
 		git checkout -q -f --detach base
+		git clean -q -f -f -d -x
 	)
+}
+
+# The lines of configuration that are asked for. Without comments: those do not make another
+# kernel. Expects: debug.
+fragments()
+{
+	grep -h '^CONFIG_' "$patches/guest.config"
+	[ "${debug:?}" = 0 ] || grep -h '^CONFIG_' "$patches/debug.config"
 }

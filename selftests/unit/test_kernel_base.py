@@ -84,3 +84,64 @@ def test_no_package_is_said(machine):
     run = find_base(machine)
     assert run.returncode == 125
     assert f"package {PACKAGE} is not to be had" in run.stderr
+
+
+RESET = """set -euo pipefail
+prog=test patches=$1 series_dir=6.12 cache=$2 src=$3
+. "$patches/base.sh"
+reset_source
+git -C "$src" am -q "$2/a.patch"
+"""
+
+
+@pytest.fixture(name="tree")
+def fixture_tree(tmp_path):
+    """A base, a second work tree of it, and a patch that adds a file and changes one."""
+    env = dict(os.environ, GIT_CONFIG_GLOBAL="/dev/null", HOME=str(tmp_path))
+
+    def git(*args, where="base"):
+        return subprocess.run(["git", "-C", str(tmp_path / where), *args], check=True, env=env,
+                              capture_output=True, text=True).stdout
+    (tmp_path / "base").mkdir()
+    git("init", "-q", ".")
+    git("config", "user.name", "waymark developers")
+    git("config", "user.email", "waymark@example.org")
+    (tmp_path / "base/old.c").write_text("int a;\n")
+    git("add", "-A")
+    git("commit", "-q", "-m", "base")
+    git("tag", "base")
+    (tmp_path / "base/old.c").write_text("int b;\n")
+    (tmp_path / "base/new.c").write_text("int c;\n")
+    git("add", "-A")
+    git("commit", "-q", "-m", "patch")
+    (tmp_path / "a.patch").write_text(git("format-patch", "-1", "--stdout"))
+    git("checkout", "-q", "--detach", "base")
+    git("worktree", "add", "-q", "--detach", str(tmp_path / "work"), "base")
+    return tmp_path, git
+
+
+def half_written(work, _):
+    (work / "new.c").write_text("int c;\n")
+    (work / "old.c").write_text("int b;\n")
+
+
+def locked(_, git):
+    Path(git("rev-parse", "--path-format=absolute", "--git-path", "index.lock",
+             where="work").strip()).touch()
+
+
+def under_way(_, git):
+    state = Path(git("rev-parse", "--path-format=absolute", "--git-path", "rebase-apply",
+                     where="work").strip())
+    state.mkdir()
+    (state / "applying").touch()
+
+
+@pytest.mark.parametrize("left", [half_written, locked, under_way])
+def test_a_tree_whose_user_was_killed_serves_again(tree, left):
+    where, git = tree
+    left(where / "work", git)
+    done = subprocess.run(["bash", "-c", RESET, "bash", str(TOP / "kernel-patches"), str(where),
+                           str(where / "work")], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (where / "work/new.c").exists()

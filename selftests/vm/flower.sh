@@ -4,6 +4,8 @@
 # The backend `flower` in a guest with the series, on netdevsim: flower_guest.py
 # there, flower_tool.c for it. TAP on standard output; exit status 1 if a test
 # failed, 4 if no guest can be had here.
+#
+# cpus: 1
 
 # shellcheck source=selftests/lib/vm.sh
 . "$(dirname "$0")/../lib/vm.sh"

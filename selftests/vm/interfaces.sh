@@ -3,6 +3,8 @@
 #
 # waymark on two NICs, in a guest with the series: interfaces_guest.py there. TAP; exit
 # status 1 if a test failed, 4 if no guest can be had here.
+#
+# cpus: 1
 
 # shellcheck source=selftests/lib/vm.sh
 . "$(dirname "$0")/../lib/vm.sh"

@@ -5,6 +5,8 @@
 # series, in a guest: netdevsim has queues that can be stopped and take programs.
 # The tests are queue_guest.py. TAP; exit status 1 if one failed, 4 if no guest can
 # be had here.
+#
+# cpus: 1
 
 # shellcheck source=selftests/lib/vm.sh
 . "$(dirname "$0")/../lib/vm.sh"

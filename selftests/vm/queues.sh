@@ -14,7 +14,7 @@
 need_kernel
 
 make_log
-"$vm" "${kernel[@]}" --queue-tests > "$log" 2>&1
+run_vm --queue-tests > "$log" 2>&1
 status=$?
 
 ktap_cases

@@ -3,8 +3,8 @@
 #
 # What the base tests of the drivers and the netlink family that the series changes:
 # netdevsim, veth, netdev-genl, bpf_offload.py. One line a file; one that is skipped, or
-# fails without the series as well, says why. Exit status 1 if one failed or the kernel complained, 4 if no guest can be
-# had here.
+# fails without the series as well, says why. Exit status 1 if one failed or the kernel
+# complained, 4 if no guest can be had here.
 
 # shellcheck source=selftests/lib/vm.sh
 . "$(dirname "$0")/../lib/vm.sh"
@@ -12,7 +12,7 @@
 need_kernel
 
 make_log
-"$vm" --regression > "$log" 2>&1
+run_vm --regression > "$log" 2>&1
 status=$?
 
 while read -r verdict file rest; do

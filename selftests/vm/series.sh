@@ -8,7 +8,7 @@
 #
 # The debug kernel takes longer than all others together, so it runs only if
 # WAYMARK_DEBUG_KERNEL is set. Otherwise it is checked that it passed since the
-# series has changed, see scripts/vm --tested; if it did not, that is a skip.
+# series has changed, see scripts/vm --not-tested; if it did not, that is a skip.
 
 # shellcheck source=selftests/lib/vm.sh
 . "$(dirname "$0")/../lib/vm.sh"
@@ -24,7 +24,7 @@ guest()
 	local name=$1 status before=$nr
 	shift
 
-	"$vm" "$@" > "$log" 2>&1
+	run_vm "$@" > "$log" 2>&1
 	status=$?
 	ktap_cases
 	guest_case "$name" $status $((nr - before)) || bad=1
@@ -44,12 +44,13 @@ guest selftests --selftests
 if [ -n "${WAYMARK_DEBUG_KERNEL:-}" ]; then
 	guest debug_kernel --debug --selftests
 	guest debug_kernel_queues --debug --queue-tests
-elif "$vm" --tested; then
+elif "$vm" --not-tested > "$log"; then
 	nr=$((nr + 1))
 	echo "ok $nr debug_kernel"
 else
 	nr=$((nr + 1))
-	echo "# the series has changed since: scripts/vm --debug --selftests, --debug --queue-tests"
+	echo "# $(wc -l < "$log") files have not run since the series has changed:" \
+		"scripts/vm --debug --selftests, --debug --queue-tests"
 	echo "ok $nr debug_kernel # SKIP"
 fi
 echo "1..$nr"

@@ -4,6 +4,9 @@
 # The same BPF object without the series: on this machine's kernel, then in a guest with
 # the unpatched base; unpatched_guest.py in both. TAP; exit status 1 if a test failed, 4
 # if no guest can be had here.
+#
+# kernel: unpatched
+# cpus: 1
 
 # shellcheck source=selftests/lib/vm.sh
 . "$(dirname "$0")/../lib/vm.sh"
@@ -32,7 +35,7 @@ report()
 make_log
 /usr/bin/python3 -B "$top/selftests/vm/unpatched_guest.py" > "$log" 2>&1
 report host $? < "$log"
-"$vm" "${kernel[@]}" --timeout 900 -- /usr/bin/python3 "$top/selftests/vm/unpatched_guest.py" \
+run_vm --timeout 900 -- /usr/bin/python3 "$top/selftests/vm/unpatched_guest.py" \
 	> "$log" 2>&1
 report guest $? < "$log"
 echo "1..$planned"

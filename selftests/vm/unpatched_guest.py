@@ -48,7 +48,7 @@ def ip_link_loads_it():
 
 
 def marks_in_front_of_packets():
-    """The software NIC's, by the backend sim."""
+    """The softnic's, by the backend sim."""
     with Topology(reals=2, vips=1) as net:
         attach_decap(net)
         start_udp_echo(net)

@@ -4,6 +4,8 @@
 # waymark on the patched kernel, in a guest: netdevsim is the NIC, rules go in by
 # TC flower, marks come by kfunc. The tests are waymark_guest.py. TAP; exit status
 # 1 if one failed, 4 if no guest can be had here.
+#
+# cpus: 1
 
 # shellcheck source=selftests/lib/vm.sh
 . "$(dirname "$0")/../lib/vm.sh"
