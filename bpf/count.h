@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Counters. Each CPU has its own, so plain additions do. A missing counter
- * never costs a packet: on a CPU beyond those that the maps were sized for
+ * Counters. Each CPU has its own, so plain additions suffice. A missing counter
+ * never costs a packet: on CPUs beyond those that the maps were sized for
  * nothing is counted by destination.
  */
 #ifndef WM_BPF_COUNT_H

@@ -32,7 +32,7 @@
 #include <stddef.h>
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
-#include <waymark/decap.h>
+#include <waymark/decap_abi.h>
 
 enum {
 	/* Since Linux 6.3; the headers of Debian 12 are older. */
@@ -138,7 +138,7 @@ static __always_inline int look_outer_v4(void *ctx, const struct iphdr *ip, void
 	if (ip->frag_off & bpf_htons(IP_MORE_OR_OFFSET))
 		return WM_DECAP_PASS_FRAGMENT;
 	if (ip->version != 4 || ip->ihl != 5 || !checksum_right(ip) ||
-	    bpf_ntohs(ip->tot_len) > frame_len - ETH_HLEN)
+	    bpf_ntohs(ip->tot_len) < sizeof(*ip) || bpf_ntohs(ip->tot_len) > frame_len - ETH_HLEN)
 		return WM_DECAP_PASS_MALFORMED;
 	if (forwards_v4(ctx, ip, ifindex))
 		return WM_DECAP_PASS_NOT_HOST;
@@ -181,8 +181,8 @@ static __always_inline int look_outer_v6(void *ctx, const struct ipv6hdr *ip6, v
 	return ip6->nexthdr == IPPROTO_IPIP ? WM_DECAP_4IN6 : WM_DECAP_6IN6;
 }
 
-/* `room`: bytes that the outer header promises for the inner packet. */
-static __always_inline int look_inner(void *inner, void *end, __u32 room, struct tunnel *t)
+/* `promised`: bytes that the outer header promises for the inner packet. */
+static __always_inline int look_inner(void *inner, void *end, __u32 promised, struct tunnel *t)
 {
 	const struct ipv6hdr *ip6 = inner;
 	const struct iphdr *ip = inner;
@@ -190,12 +190,12 @@ static __always_inline int look_inner(void *inner, void *end, __u32 room, struct
 
 	if (t->inner_proto == bpf_htons(ETH_P_IP)) {
 		if ((void *)(ip + 1) > end || ip->version != 4 || ip->ihl < 5 ||
-		    bpf_ntohs(ip->tot_len) < sizeof(*ip) || bpf_ntohs(ip->tot_len) > room)
+		    bpf_ntohs(ip->tot_len) < ip->ihl * 4 || bpf_ntohs(ip->tot_len) > promised)
 			return WM_DECAP_PASS_MALFORMED;
 		ecn = ip->tos & ECN_MASK;
 	} else {
 		if ((void *)(ip6 + 1) > end || ip6->version != 6 ||
-		    bpf_ntohs(ip6->payload_len) + sizeof(*ip6) > room)
+		    bpf_ntohs(ip6->payload_len) + sizeof(*ip6) > promised)
 			return WM_DECAP_PASS_MALFORMED;
 		ecn = traffic_class(ip6) & ECN_MASK;
 	}
@@ -217,7 +217,7 @@ static __always_inline int look(void *ctx, void *data, void *end, __u32 frame_le
 {
 	struct ethhdr *eth = data;
 	void *outer = eth + 1;
-	__u32 room;
+	__u32 promised;
 	int what, bad;
 
 	if (outer > end)
@@ -234,11 +234,11 @@ static __always_inline int look(void *ctx, void *data, void *end, __u32 frame_le
 		return WM_DECAP_PASS_NOT_HOST;
 
 	if (t->outer_is_v6) {
-		room = bpf_ntohs(((struct ipv6hdr *)outer)->payload_len);
-		bad = look_inner((struct ipv6hdr *)outer + 1, end, room, t);
+		promised = bpf_ntohs(((struct ipv6hdr *)outer)->payload_len);
+		bad = look_inner((struct ipv6hdr *)outer + 1, end, promised, t);
 	} else {
-		room = bpf_ntohs(((struct iphdr *)outer)->tot_len) - sizeof(struct iphdr);
-		bad = look_inner((struct iphdr *)outer + 1, end, room, t);
+		promised = bpf_ntohs(((struct iphdr *)outer)->tot_len) - sizeof(struct iphdr);
+		bad = look_inner((struct iphdr *)outer + 1, end, promised, t);
 	}
 	return bad ? bad : what;
 }

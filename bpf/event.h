@@ -48,7 +48,8 @@ static __always_inline __u64 event_wakeup(void)
 		       BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
 }
 
-static __always_inline void event_raise(struct wm_cpu_stats *stats, __u32 type,
+/* false: the daemon will not hear of it. */
+static __always_inline bool event_raise(struct wm_cpu_stats *stats, __u32 type,
 					const struct packet *p, __u64 hash, __u32 mark, __u64 tick)
 {
 	struct wm_event event = { .type = type, .mark = mark, .hash = hash };
@@ -57,13 +58,15 @@ static __always_inline void event_raise(struct wm_cpu_stats *stats, __u32 type,
 	 * asked to go holds its place against flows that live. */
 	if (type == WM_EVENT_PROMOTE && !event_in_budget(stats, tick)) {
 		count(stats, WM_C_EVENT_HELD);
-		return;
+		return false;
 	}
 	event_flow(&event.flow, p);
-	if (bpf_ringbuf_output(&wm_events, &event, sizeof(event), event_wakeup()))
+	if (bpf_ringbuf_output(&wm_events, &event, sizeof(event), event_wakeup())) {
 		count(stats, WM_C_EVENT_LOST);
-	else
-		count(stats, type == WM_EVENT_PROMOTE ? WM_C_EVENT_PROMOTE : WM_C_EVENT_CLOSE);
+		return false;
+	}
+	count(stats, type == WM_EVENT_PROMOTE ? WM_C_EVENT_PROMOTE : WM_C_EVENT_CLOSE);
+	return true;
 }
 
 #endif

@@ -4,8 +4,9 @@
  * destination lies prepared in its entry; the packet adds its length, its
  * traffic class and, in the source address, its entropy.
  *
- * Values are Katran's: id 0, no DF, TTL 64, traffic class copied, inner TTL
- * untouched, source address derived from the flow (waymark/hash.h).
+ * Values are Katran's: id 0 and no DF (unless WM_CTL_COPY_DF), TTL 64, traffic
+ * class copied, inner TTL untouched, source address derived from the flow
+ * (waymark/hash.h).
  */
 #ifndef WM_BPF_HEADER_H
 #define WM_BPF_HEADER_H
@@ -28,11 +29,6 @@ struct inner {
 static __always_inline bool encap_outer_v4(__u8 encap)
 {
 	return encap == WM_ENCAP_4IN4 || encap == WM_ENCAP_6IN4;
-}
-
-static __always_inline bool encap_inner_v4(__u8 encap)
-{
-	return encap & 1;
 }
 
 /* A MAC address as two words: for the compiler its bytes have no alignment, and
@@ -81,6 +77,19 @@ static __always_inline void write_v4(struct iphdr *ip, const struct wm_dest *des
 	ip->daddr = dest->real[0];
 }
 
+/* RFC 2003, 3.1: what must not be fragmented inside must not be outside. With DF the
+ * identification has no meaning (RFC 6864); without, the inner one tells packets apart.
+ * No router fragments IPv6, so that is as if it had DF. */
+static __always_inline void copy_df(struct iphdr *ip, const struct iphdr *inner, __u8 encap)
+{
+	__be32 word = bpf_htonl(IP_DONT_FRAGMENT);
+
+	if (encap == WM_ENCAP_4IN4)
+		word = *(const __be32 *)&inner->id & bpf_htonl(0xffff0000 | IP_DONT_FRAGMENT);
+	*(__be32 *)&ip->id = word;
+	ip->check = csum_fold((__u16)~ip->check + (word & 0xffff) + (word >> 16));
+}
+
 static __always_inline void write_v6(struct ipv6hdr *ip, const struct wm_dest *dest,
 				     const struct inner *in)
 {
@@ -98,14 +107,26 @@ static __always_inline void write_v6(struct ipv6hdr *ip, const struct wm_dest *d
 	ip->daddr.in6_u.u6_addr32[3] = dest->real[3];
 }
 
-/* Wrap the packet for `dest`, or hand it to its socket. Returns GO_ON, or why it is
- * dropped: then it is as it was. All packet pointers are void afterwards. */
+/* A frame that is longer than max_frame allows: too long, or its destination is one of which
+ * packets may leave by one interface only. */
+static __always_inline int beyond(const struct xdp_md *ctx, const struct wm_dest *dest, __s64 frame)
+{
+	__u32 only = wm_dest_only(dest);
+
+	if (!only || frame > dest->only_frame)
+		return WM_C_DROP_MTU;
+	return ctx->ingress_ifindex == only ? GO_ON : WM_C_DROP_UPLINK;
+}
+
+/* Wrap the packet for `dest`, or hand it to its socket. frame: its length as it came.
+ * Returns GO_ON, or why it is dropped: then it is as it was. All packet pointers are void
+ * afterwards. */
 static __always_inline int push_header(struct xdp_md *ctx, const struct wm_dest *dest,
-				       struct inner *in)
+				       struct inner *in, __s64 frame)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	bool v4 = encap_outer_v4(dest->encap);
-	int grow = v4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr);
+	int grow = v4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr), reason;
 	struct mac smac;
 
 	if (!v4 && encap_local(dest->encap)) {
@@ -113,8 +134,16 @@ static __always_inline int push_header(struct xdp_md *ctx, const struct wm_dest 
 				       wm_local_number(dest->real));
 		return in->local ? GO_ON : WM_C_DROP_LOCAL;
 	}
-	if (data + ETH_HLEN > end || (v4 && in->len > 0xffff - sizeof(struct iphdr)))
+	if (data + ETH_HLEN > end)
 		return WM_C_DROP_TOO_LONG;
+	/* The device would drop it, and nobody would know. By the frame's length and not by
+	 * in->len: what is behind the IP packet goes along. That the length fits the
+	 * outer header's field follows. */
+	if (frame > dest->max_frame) {
+		reason = beyond(ctx, dest, frame);
+		if (reason != GO_ON)
+			return reason;
+	}
 	smac = mac_at(data);
 	if (bpf_xdp_adjust_head(ctx, -grow))
 		return WM_C_DROP_TOO_LONG;
@@ -125,6 +154,10 @@ static __always_inline int push_header(struct xdp_md *ctx, const struct wm_dest 
 			return WM_C_DROP_TOO_LONG;
 		write_ethernet(data, mac_at(dest->dmac), smac, bpf_htons(ETH_P_IP));
 		write_v4(data + ETH_HLEN, dest, in);
+		if (wm_ctl.flags & WM_CTL_COPY_DF &&
+		    data + ETH_HLEN + 2 * sizeof(struct iphdr) <= end)
+			copy_df(data + ETH_HLEN, data + ETH_HLEN + sizeof(struct iphdr),
+				dest->encap);
 	} else {
 		if (data + ETH_HLEN + sizeof(struct ipv6hdr) > end)
 			return WM_C_DROP_TOO_LONG;

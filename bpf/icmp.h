@@ -5,7 +5,8 @@
  * sent. The quote tells the flow, so the error finds the real that has to know of it;
  * without that, discovery of a path's MTU fails (RFC 1191, RFC 8201).
  *
- * Only what is plain: no options and no extension headers, in neither of the two headers.
+ * Only plain packets are followed: neither of the two headers may have options or extension
+ * headers.
  */
 #ifndef WM_BPF_ICMP_H
 #define WM_BPF_ICMP_H
@@ -33,8 +34,8 @@ static __always_inline int parse_quoted(struct packet *p, void *l4, void *end, _
 		return WM_C_PASS_SHORT;
 	ports = *(__u32 *)l4;
 	p->ports = ports << 16 | ports >> 16;
-	p->room = hide((__s64)p->inner_len - before - ICMP_QUOTED);
-	p->proto = hide(p->proto);
+	p->ip_slack = verifier_forgets((__s64)p->inner_len - before - ICMP_QUOTED);
+	p->proto = verifier_forgets(p->proto);
 	return GO_ON;
 }
 
@@ -75,6 +76,8 @@ static __always_inline int parse_error_v6(struct packet *p, void *data, void *en
 		return WM_C_PASS_PROTOCOL;
 	if ((void *)(quoted + 1) > end)
 		return WM_C_PASS_SHORT;
+	if (quoted->version != 6)
+		return WM_C_PASS_PROTOCOL;
 	if (!same_v6(quoted->saddr.in6_u.u6_addr32, ip->daddr.in6_u.u6_addr32))
 		return WM_C_PASS_NOT_VIP;
 	p->src = quoted->daddr.in6_u.u6_addr32;

@@ -12,7 +12,7 @@
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 #include <waymark/abi.h>
-#include <waymark/xsk.h>
+#include <waymark/xsk_abi.h>
 
 #define WM_SHARED_ARRAY(name, value_type, entries)    \
 	struct {                                      \

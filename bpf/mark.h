@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The marked way: mark -> destination by one array look-up. The packet's own
+ * The path of a marked packet: mark -> destination by one array look-up. The packet's own
  * destination is compared with the vip that the mark stands for, so a mark that
  * a NIC stamped on the wrong packet costs speed and never misroutes.
  *
- * SYN, FIN and RST never come this way, whatever the NIC can match: the flow
+ * SYN, FIN and RST never take this path, whatever the NIC can match: the flow
  * table must see a connection begin and end.
  *
  * Some NICs hand up where the rule stands that matched. For them, and in a program
@@ -16,6 +16,7 @@
 #include "flow.h"
 #include "header.h"
 #include "maps.h"
+#include "own.h"
 #include "packet.h"
 
 /*
@@ -37,6 +38,28 @@ static __always_inline __u32 mark_from_meta(struct xdp_md *ctx)
 	return mark;
 }
 
+/* The mac lane: the mark in the source address, if its prefix is that of this load. */
+static __always_inline __u32 mark_from_mac(const struct xdp_md *ctx)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+
+	if (data + ETH_HLEN > end)
+		return 0;
+	if ((*(__u32 *)(data + ETH_ALEN) & 0xffffff) != wm_params.mac_prefix)
+		return 0;
+	return *(__u32 *)(data + ETH_ALEN + 2) >> 8;
+}
+
+/* Without a question to the driver: in front of the packet, or in the source address. */
+static __always_inline __u32 mark_from_frame(struct xdp_md *ctx)
+{
+	__u32 mark = mark_from_meta(ctx);
+
+	if (wm_params.mac_prefix && !mark)
+		mark = mark_from_mac(ctx);
+	return mark;
+}
+
 /* In kernels that have it (kernel-patches/). Weak: the object loads without. */
 extern int bpf_xdp_metadata_rx_flow_mark(const struct xdp_md *ctx, __u32 *mark) __ksym __weak;
 
@@ -50,7 +73,7 @@ static __always_inline __u32 mark_from_nic(struct xdp_md *ctx)
 		mark_from_meta(ctx);
 		return mark;
 	}
-	return mark_from_meta(ctx);
+	return mark_from_frame(ctx);
 }
 
 /* What the rule at this location means; 0: nothing. A write a tick tells user space
@@ -136,6 +159,7 @@ static __always_inline int mark_send(struct xdp_md *ctx, __u32 mark, __u32 *id, 
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	struct wm_dest *dest;
+	__s64 frame;
 	int reason;
 
 	if (wm_params.locations) {
@@ -149,6 +173,8 @@ static __always_inline int mark_send(struct xdp_md *ctx, __u32 mark, __u32 *id, 
 		return mark_reason(dest);
 	if (data + ETH_HLEN > end)
 		return WM_C_MARK_MISMATCH;
+	if (!frame_is_ours(ctx, data))
+		return WM_C_PASS_NOT_US;
 	if (encap_inner_v4(dest->encap) && ethernet_proto(data) == bpf_htons(ETH_P_IP))
 		reason = match_v4(dest, data, end, in);
 	else if (!encap_inner_v4(dest->encap) && ethernet_proto(data) == bpf_htons(ETH_P_IPV6))
@@ -157,9 +183,10 @@ static __always_inline int mark_send(struct xdp_md *ctx, __u32 mark, __u32 *id, 
 		reason = WM_C_MARK_MISMATCH;
 	if (reason != GO_ON)
 		return reason;
-	if (ETH_HLEN + in->len > frame_length(data, end))
+	frame = frame_length(data, end);
+	if (ETH_HLEN + in->len > frame)
 		return WM_C_MARK_MISMATCH; /* the software path counts it as malformed */
-	reason = push_header(ctx, dest, in);
+	reason = push_header(ctx, dest, in, frame);
 	return reason == GO_ON ? WM_C_TX_MARKED : reason;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * Parsing: from a frame to what the later steps ask of it. Every step returns a
- * counter (the reason why the packet's way ends here) or GO_ON.
+ * counter (the reason why the packet's path ends here) or GO_ON.
  *
  * Nothing is dropped here: until the vip is known, a packet is not ours.
  */
@@ -21,11 +21,11 @@
 #include <bpf/bpf_helpers.h>
 #include <waymark/hash.h>
 
-/* What a step returns when the packet's way does not end in it. */
+/* What a step returns when the packet's path does not end in it. */
 #define GO_ON (-1)
 
 enum { TCP_FIN = 0x01, TCP_SYN = 0x02, TCP_RST = 0x04 };
-enum { IP_FRAGMENT = 0x3fff /* MF and offset */ };
+enum { IP_FRAGMENT = 0x3fff /* MF and offset */, IP_DONT_FRAGMENT = 0x4000 };
 /* ihl 5, so the transport header is where a fixed offset says. */
 enum { IPV4_PLAIN = 0x45 };
 
@@ -39,8 +39,8 @@ struct packet {
 	__u8 family;             /* enum wm_family */
 	/* Negative: lengths in the headers lie. Numbers rather than verdicts,
 	 * because each branch here doubles the verifier's work further on. */
-	__s64 slack;             /* of the frame, behind what the IP header states */
-	__s64 room;              /* of the IP packet, behind its headers */
+	__s64 frame_slack;       /* of the frame, behind what the IP header states */
+	__s64 ip_slack;          /* of the IP packet, behind its headers */
 };
 
 /*
@@ -49,7 +49,7 @@ struct packet {
  * separately through the rest of the program: hundreds of thousands of
  * instructions. On this byte order the instruction does nothing.
  */
-static __always_inline __u64 hide(__u64 x)
+static __always_inline __u64 verifier_forgets(__u64 x)
 {
 	asm volatile("%0 = le64 %0" : "+r"(x));
 	return x;
@@ -59,7 +59,7 @@ static __always_inline __u64 hide(__u64 x)
  * into `end - (data + x)`, a pointer that older verifiers do not allow. */
 static __always_inline __s64 frame_length(void *data, void *end)
 {
-	return hide(end - data);
+	return verifier_forgets(end - data);
 }
 
 static __always_inline bool same_v6(const __be32 *a, const __be32 *b)
@@ -99,9 +99,9 @@ static __always_inline int parse_transport(struct packet *p, void *l4, void *end
 			return WM_C_PASS_SHORT;
 		p->tcp_flags = ((__u8 *)l4)[13];
 	}
-	p->room = hide((__s64)p->inner_len - before - length);
-	p->proto = hide(p->proto);
-	p->tcp_flags = hide(p->tcp_flags);
+	p->ip_slack = verifier_forgets((__s64)p->inner_len - before - length);
+	p->proto = verifier_forgets(p->proto);
+	p->tcp_flags = verifier_forgets(p->tcp_flags);
 	return GO_ON;
 }
 
@@ -111,7 +111,7 @@ static __always_inline void measure_v4(struct packet *p, const struct iphdr *ip,
 {
 	p->tos = ip->tos;
 	p->inner_len = bpf_ntohs(ip->tot_len);
-	p->slack = frame_length(data, end) - ETH_HLEN - p->inner_len;
+	p->frame_slack = frame_length(data, end) - ETH_HLEN - p->inner_len;
 }
 
 static __always_inline void measure_v6(struct packet *p, const struct ipv6hdr *ip, void *data,
@@ -120,7 +120,7 @@ static __always_inline void measure_v6(struct packet *p, const struct ipv6hdr *i
 	p->tos = bpf_ntohs(*(const __be16 *)ip) >> 4;
 	p->inner_len = bpf_ntohs(ip->payload_len) + sizeof(*ip);
 	/* By the full length: inner_len may have wrapped with its header. */
-	p->slack = frame_length(data, end) - ETH_HLEN - (__s64)sizeof(*ip) -
+	p->frame_slack = frame_length(data, end) - ETH_HLEN - (__s64)sizeof(*ip) -
 		   bpf_ntohs(ip->payload_len);
 }
 

@@ -24,4 +24,15 @@ static __always_inline __u16 ring_pick(const struct wm_vip *vip, const struct pa
 	return ring->slot[slot];
 }
 
+/* The vip's packets that nobody gets. One counter for all CPUs: nothing of value waits for
+ * it, and a vip goes from ring to ring as a whole. */
+static __always_inline void ring_drop(const struct wm_vip *vip)
+{
+	__u32 index = vip->ring;
+	struct wm_ring *ring = bpf_map_lookup_elem(&wm_rings, &index);
+
+	if (ring)
+		__sync_fetch_and_add(&ring->dropped, 1);
+}
+
 #endif

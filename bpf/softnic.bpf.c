@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The software NIC: stands on a port of the wire, in front of the balancer, and
+ * The softnic: stands on a port of the wire, in front of the balancer, and
  * does what a NIC with a rule table does: it matches a frame against the rules
  * and hands it up with the rule's mark.
  *
@@ -10,10 +10,11 @@
  *
  * Redirecting to a veth sends the frame out of that veth, which is into the
  * peer's XDP program, and what stands at data_meta goes along. So the mark
- * arrives where a real NIC's driver would have put it: in front of the packet.
+ * arrives where a real NIC's driver would have put it: in front of the packet. A rule may
+ * rewrite the frame's source address instead, which is what NICs of today can do.
  *
  * Only frames to the balancer's MAC address are touched. All else passes to the
- * bridge behind the port: the software NIC is no switch.
+ * bridge behind the port: the softnic is no switch.
  *
  * A rule matches a whole 5-tuple. What has none (fragments, IPv6 extension
  * headers, VLAN tags, neither TCP nor UDP) is handed up unmarked, as by a NIC
@@ -33,7 +34,7 @@
 #include <stddef.h>
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
-#include <waymark/softnic.h>
+#include <waymark/softnic_abi.h>
 
 #define IP_FRAGMENT 0x3fff /* more fragments, or an offset */
 
@@ -195,7 +196,9 @@ static __always_inline __u32 mark_of(const struct wm_softnic_rule *rule)
 	ctl = bpf_map_lookup_elem(&softnic_ctl, &zero);
 	if (!ctl)
 		return mark;
-	if (rule)
+	if (ctl->stamp_lose)
+		mark = 0;
+	if (mark)
 		mark ^= ctl->mark_xor;
 	if (ctl->mark_fixed)
 		mark = ctl->mark_fixed;
@@ -209,6 +212,37 @@ static __always_inline int resize_meta(struct xdp_md *ctx, int size)
 	int has = (int)(ctx->data - ctx->data_meta);
 
 	return has == size ? 0 : bpf_xdp_adjust_meta(ctx, has - size);
+}
+
+/* A mark in the source address is in its last bytes (struct wm_softnic_rule says nothing of
+ * that: to a NIC it is an address). */
+static __always_inline void fault_smac(__u8 *smac, __u32 mark_xor)
+{
+	for (int i = 0; i < 3; i++)
+		smac[3 + i] ^= mark_xor >> 8 * i;
+}
+
+/* The source address, as the rule says, or the fault; before a mark moves the data. True: the
+ * rule's. */
+static __always_inline _Bool rewrite(struct ethhdr *eth, const struct wm_softnic_rule *rule)
+{
+	volatile struct wm_softnic_ctl *ctl;
+	_Bool ruled = rule && wm_smac_is_set(rule->smac);
+	__u32 zero = 0;
+
+	ctl = bpf_map_lookup_elem(&softnic_ctl, &zero);
+	if (ctl && ctl->stamp_lose)
+		ruled = 0;
+	if (ruled)
+		__builtin_memcpy(eth->h_source, rule->smac, ETH_ALEN);
+	if (!ctl)
+		return ruled;
+	if (ruled)
+		fault_smac(eth->h_source, ctl->mark_xor);
+	if (wm_smac_is_set((const __u8 *)ctl->smac_fixed))
+		for (int i = 0; i < ETH_ALEN; i++)
+			eth->h_source[i] = ctl->smac_fixed[i];
+	return ruled;
 }
 
 static __always_inline int stamp(struct xdp_md *ctx, __u32 mark)
@@ -233,6 +267,7 @@ int softnic(struct xdp_md *ctx)
 	struct wm_softnic_rule *rule;
 	struct ethhdr *eth;
 	__u32 zero = 0, mark;
+	_Bool rewritten;
 
 	stats = bpf_map_lookup_elem(&softnic_stats, &zero);
 	count(stats, WM_SOFTNIC_C_FRAMES);
@@ -245,10 +280,13 @@ int softnic(struct xdp_md *ctx)
 	rule = match(&c, eth->h_proto, stats);
 	if (rule)
 		hit(rule, bytes);
+	rewritten = rewrite(eth, rule);
 	mark = mark_of(rule);
 	if (!mark)
 		resize_meta(ctx, 0);
-	else
+	if (rewritten && !mark)
+		count(stats, WM_SOFTNIC_C_MARKED);
+	else if (mark)
 		count(stats, stamp(ctx, mark) ? WM_SOFTNIC_C_NO_ROOM : WM_SOFTNIC_C_MARKED);
 	count(stats, WM_SOFTNIC_C_REDIRECTED);
 	return bpf_redirect(port.to_ifindex, 0);

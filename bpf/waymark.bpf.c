@@ -2,19 +2,21 @@
 /*
  * waymark: a layer-4 load balancer in XDP.
  *
- * The way of a packet:
- *   mark     read the mark that the NIC handed up; a live one ends the way here
+ * The path of a packet:
+ *   mark     read the mark that the NIC handed up; a live one ends the path here
+ *   own      is the frame for us at all? Else it goes to the stack
  *   parse    Ethernet, IP, TCP or UDP; what is not ours goes to the stack
  *   vip      whose packet is it?
  *   flow     SYN: ring. Else: flow table, on a miss ring, enter the flow
  *   header   wrap the packet for its destination, or hand it to a local consumer
  *   count    one exit, which counts the verdict and its reason
  *
- * An ICMP error takes the same steps in a function of its own (balance_error), by the
- * packet that it quotes.
+ * What is not balanced goes through a function of its own (leave). An ICMP error takes the
+ * same steps there, by the packet that it quotes. Of the rest the stack gets what is not
+ * a vip's (stack.h).
  *
- * Every step returns a counter, the reason why the way ends there, or GO_ON. A
- * packet that is for no vip leaves as it came.
+ * Every step returns a counter, the reason why the path ends there, or GO_ON. A
+ * packet that goes to the stack leaves as it came.
  */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
@@ -25,14 +27,16 @@
 #include "icmp.h"
 #include "maps.h"
 #include "mark.h"
+#include "own.h"
 #include "packet.h"
 #include "ring.h"
+#include "stack.h"
 #include "vip.h"
 
 char _license[] SEC("license") = "GPL";
 
 /* One packet under way. */
-struct way {
+struct pkt_ctx {
 	struct xdp_md *ctx;
 	struct wm_cpu_stats *stats;
 	__u32 cpu;
@@ -40,29 +44,32 @@ struct way {
 	struct inner in;
 };
 
-/* What a way is about: a packet of a flow, or an ICMP error about one. A constant
- * wherever it is handed on, so that each way is compiled by itself. */
+/* What is balanced: a packet of a flow, or an ICMP error about one. A constant
+ * wherever it is handed on, so that each case is compiled by itself. */
 enum subject { PACKET, ERROR };
 
-static __always_inline int parse(struct way *w, enum subject subject, struct packet *p)
+static __always_inline int parse(struct pkt_ctx *w, enum subject subject, struct packet *p)
 {
 	void *data = (void *)(long)w->ctx->data, *end = (void *)(long)w->ctx->data_end;
 
 	if (data + ETH_HLEN > end)
 		return WM_C_PASS_SHORT;
-	if (ethernet_proto(data) == bpf_htons(ETH_P_IP)) {
+	if (ethernet_proto(data) == bpf_htons(ETH_P_IP))
 		p->family = WM_IPV4;
-		return subject == ERROR ? parse_error_v4(p, data, end) : parse_v4(p, data, end);
-	}
-	if (ethernet_proto(data) == bpf_htons(ETH_P_IPV6)) {
+	else if (ethernet_proto(data) == bpf_htons(ETH_P_IPV6))
 		p->family = WM_IPV6;
-		return subject == ERROR ? parse_error_v6(p, data, end) : parse_v6(p, data, end);
-	}
-	return WM_C_PASS_NOT_IP;
+	else
+		return WM_C_PASS_NOT_IP;
+	/* An ICMP error was a packet before. */
+	if (subject == PACKET && !frame_is_ours(w->ctx, data))
+		return WM_C_PASS_NOT_US;
+	if (p->family == WM_IPV4)
+		return subject == ERROR ? parse_error_v4(p, data, end) : parse_v4(p, data, end);
+	return subject == ERROR ? parse_error_v6(p, data, end) : parse_v6(p, data, end);
 }
 
 /* The ring's choice. NULL: nobody serves this vip. */
-static __always_inline struct wm_dest *pick(struct way *w, const struct packet *p,
+static __always_inline struct wm_dest *pick(struct pkt_ctx *w, const struct packet *p,
 					    const struct wm_vip *vip)
 {
 	struct wm_dest *dest;
@@ -74,22 +81,16 @@ static __always_inline struct wm_dest *pick(struct way *w, const struct packet *
 	return dest;
 }
 
-/* A connection begins: the ring decides, unless a rule may still send this very
- * flow elsewhere. Then the flow stays there, and the rule is asked to go. */
-static __always_inline int choose_syn(struct way *w, struct flow *f, const struct packet *p,
+/* A connection begins: the ring decides, unless the SYN belongs where its flow is. */
+static __always_inline int choose_syn(struct pkt_ctx *w, struct flow *f, const struct packet *p,
 				      const struct wm_vip *vip, struct wm_dest **dest)
 {
-	*dest = pick(w, p, vip);
-	if (f->entry && flow_proven(f->entry, promote_after(vip)) &&
-	    entry_dest(f->entry) != w->dest) {
-		struct wm_dest *old = flow_dest(f->entry, vip);
-
-		if (old) {
-			event_raise(w->stats, WM_EVENT_CLOSE, p, f->hash, old->mark, f->tick);
-			w->dest = entry_dest(f->entry);
-			*dest = old;
-		}
+	*dest = flow_syn(f, p, vip, w->stats);
+	if (*dest) {
+		w->dest = entry_dest(f->entry);
+		return WM_C_TX_SYN;
 	}
+	*dest = pick(w, p, vip);
 	if (!*dest)
 		return WM_C_DROP_NO_REAL;
 	flow_insert(f, w->dest, w->stats, dest_stats(w->cpu, w->dest));
@@ -97,19 +98,21 @@ static __always_inline int choose_syn(struct way *w, struct flow *f, const struc
 }
 
 /* Is the entry of use? Counts why not. */
-static __always_inline struct wm_dest *known(struct way *w, const struct flow *f,
+static __always_inline struct wm_dest *known(struct pkt_ctx *w, const struct flow *f,
 					     const struct packet *p, const struct wm_vip *vip)
 {
 	struct wm_dest *dest;
 
 	if (!f->entry)
 		return NULL;
-	dest = flow_dest(f->entry, vip);
+	dest = flow_dest(f->entry, p, vip);
 	if (!dest) {
 		count(w->stats, WM_C_FLOW_DEAD);
 		return NULL;
 	}
-	if (p->proto == IPPROTO_UDP && entry_age(f->entry, f->tick) > wm_ctl.udp_idle) {
+	/* While there is a rule its packets write no entry. */
+	if (p->proto == IPPROTO_UDP && entry_age(f->entry, f->tick) > wm_ctl.udp_idle &&
+	    !wm_flow_may_have_rule(wm_flow_state(f->entry))) {
 		count(w->stats, WM_C_FLOW_EXPIRED);
 		return NULL;
 	}
@@ -117,7 +120,7 @@ static __always_inline struct wm_dest *known(struct way *w, const struct flow *f
 }
 
 /* Find the packet's destination: *dest and w->dest. Returns the verdict. */
-static __always_inline int choose(struct way *w, struct flow *f, const struct packet *p,
+static __always_inline int choose(struct pkt_ctx *w, struct flow *f, const struct packet *p,
 				  const struct wm_vip *vip, struct wm_dest **dest)
 {
 	flow_find(f);
@@ -140,7 +143,7 @@ static __always_inline int choose(struct way *w, struct flow *f, const struct pa
 
 /* Where the flow goes that an error is about. It is no packet of that flow: nothing is
  * entered and nothing counted there. */
-static __always_inline int choose_error(struct way *w, struct flow *f, const struct packet *p,
+static __always_inline int choose_error(struct pkt_ctx *w, struct flow *f, const struct packet *p,
 					const struct wm_vip *vip, struct wm_dest **dest)
 {
 	flow_find(f);
@@ -153,7 +156,7 @@ static __always_inline int choose_error(struct way *w, struct flow *f, const str
 }
 
 /* The software path, from the first byte to the outer header. */
-static __always_inline int balance(struct way *w, enum subject subject)
+static __always_inline int balance(struct pkt_ctx *w, enum subject subject)
 {
 	struct packet p = {};
 	const struct wm_vip *vip;
@@ -168,14 +171,16 @@ static __always_inline int balance(struct way *w, enum subject subject)
 	vip = vip_find(&p);
 	if (!vip)
 		return WM_C_PASS_NOT_VIP;
-	if (p.slack < 0 || p.room < 0)
+	if (p.frame_slack < 0 || p.ip_slack < 0)
 		return WM_C_DROP_MALFORMED;
 	if (subject == ERROR)
-		verdict = hide(choose_error(w, &f, &p, vip, &dest));
+		verdict = verifier_forgets(choose_error(w, &f, &p, vip, &dest));
 	else
-		verdict = hide(choose(w, &f, &p, vip, &dest));
-	if (!dest)
+		verdict = verifier_forgets(choose(w, &f, &p, vip, &dest));
+	if (!dest) {
+		ring_drop(vip);
 		return verdict;
+	}
 	/* A local consumer takes packets of its flows only. */
 	if (subject == ERROR && encap_local(dest->encap))
 		return WM_C_PASS_PROTOCOL;
@@ -183,8 +188,16 @@ static __always_inline int balance(struct way *w, enum subject subject)
 	w->in.sport = packet_sport(&p);
 	w->in.len = p.inner_len;
 	w->in.tos = p.tos;
-	reason = push_header(w->ctx, dest, &w->in);
+	reason = push_header(w->ctx, dest, &w->in,
+			     frame_length((void *)(long)w->ctx->data,
+					  (void *)(long)w->ctx->data_end));
 	return reason == GO_ON ? verdict : reason;
+}
+
+/* Not balanced, and perhaps the stack's. */
+static __always_inline bool is_stray(int reason)
+{
+	return reason >= WM_C_PASS_PROTOCOL && reason <= WM_C_PASS_NOT_VIP;
 }
 
 static __always_inline bool sent(int reason)
@@ -193,7 +206,7 @@ static __always_inline bool sent(int reason)
 }
 
 /* The one exit. */
-static __always_inline int finish(struct way *w, int reason)
+static __always_inline int finish(struct pkt_ctx *w, int reason)
 {
 	struct wm_dest_stats *stats;
 
@@ -212,21 +225,25 @@ static __always_inline int finish(struct way *w, int reason)
 }
 
 /*
- * A packet that is neither TCP nor UDP: an ICMP error, or not ours. Returns what becomes
- * of it. Rare, so it is not inlined: the verifier looks at it once, and the code of the
- * packets that count stays together.
+ * A packet that was not balanced: an ICMP error about one that was, or the stack's, or to be
+ * dropped. Returns what becomes of it. Rare, so it is not inlined: the verifier looks at it
+ * once, and the code of the packets that count stays together.
  */
-__noinline int balance_error(struct xdp_md *ctx)
+__noinline int leave(struct xdp_md *ctx, __u32 reason)
 {
-	struct way w = { .ctx = ctx, .cpu = bpf_get_smp_processor_id() };
+	struct pkt_ctx w = { .ctx = ctx, .cpu = bpf_get_smp_processor_id() };
 
 	w.stats = cpu_stats(w.cpu);
-	return finish(&w, balance(&w, ERROR));
+	if (reason == WM_C_PASS_PROTOCOL)
+		reason = balance(&w, ERROR);
+	if (is_stray(reason))
+		reason = stack_verdict(ctx, reason);
+	return finish(&w, reason);
 }
 
 static __always_inline int walk(struct xdp_md *ctx, __u32 mark)
 {
-	struct way w = { .ctx = ctx, .cpu = bpf_get_smp_processor_id() };
+	struct pkt_ctx w = { .ctx = ctx, .cpu = bpf_get_smp_processor_id() };
 	int reason;
 
 	w.stats = cpu_stats(w.cpu);
@@ -237,13 +254,13 @@ static __always_inline int walk(struct xdp_md *ctx, __u32 mark)
 		count(w.stats, reason);
 	}
 	reason = balance(&w, PACKET);
-	return reason == WM_C_PASS_PROTOCOL ? balance_error(ctx) : finish(&w, reason);
+	return is_stray(reason) ? leave(ctx, reason) : finish(&w, reason);
 }
 
 SEC("xdp")
 int waymark(struct xdp_md *ctx)
 {
-	return walk(ctx, mark_from_meta(ctx));
+	return walk(ctx, mark_from_frame(ctx));
 }
 
 /*

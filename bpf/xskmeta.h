@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What a socket's owner finds in front of a packet (waymark/xsk.h). */
+/* What a socket's owner finds in front of a packet (waymark/xsk_abi.h). */
 #ifndef WM_BPF_XSKMETA_H
 #define WM_BPF_XSKMETA_H
 
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 #include <stdbool.h>
-#include <waymark/xsk.h>
+#include <waymark/xsk_abi.h>
 
 /*
  * Put it there, over what there is. A driver that has no room for metadata, or

@@ -17,6 +17,7 @@
 
 #include "consumer.h"
 #include "frame.h"
+#include "stdfd.h"
 
 static volatile sig_atomic_t ending;
 
@@ -144,6 +145,7 @@ int main(int argc, char **argv)
 	struct wm_err err;
 	int option, ret;
 
+	wm_stdfd__hold();
 	while ((option = getopt(argc, argv, "d")) == 'd')
 		dns = true;
 	if (option != -1 || optind + 1 != argc) {

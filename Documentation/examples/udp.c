@@ -23,6 +23,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "stdfd.h"
+
 enum { BATCH = 64, FLOWS = 16, WINDOW = 8, LENGTH = 64, PATIENCE_MS = 100, SEEN = 1024 };
 
 static volatile sig_atomic_t ending;
@@ -216,6 +218,7 @@ int main(int argc, char **argv)
 	struct sockaddr_in addr = { .sin_family = AF_INET };
 	int sock;
 
+	wm_stdfd__hold();
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
 	if (argc == 3 && !strcmp(argv[1], "serve")) {

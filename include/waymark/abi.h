@@ -24,7 +24,7 @@
 
 /* Raised by every change of a layout below: a daemon adopts a running program
  * only if the versions are the same. */
-#define WM_ABI_VERSION 7
+#define WM_ABI_VERSION 9
 #define WM_ABI_MAGIC 0x796d6177 /* "waym" */
 
 /* Names of the program and of the maps, as the kernel shows them. A daemon that
@@ -52,6 +52,44 @@ struct xdp_md_mark {
 };
 
 /*
+ * The mac lane: a NIC that can rewrite headers puts the mark into the frame's source address.
+ * Its own filters, RSS and IP do not look at that, and the outer header does not take it over.
+ *
+ *   byte   0 1 2    prefix: bit 1 of byte 0 set (locally administered), bit 0 clear (one
+ *                   station's), the other 22 bits secret: each load of the program draws
+ *                   them, unless it goes on with the flows of one that runs
+ *   byte   3 4 5    the mark, its low byte first; 0 is "not marked"
+ *
+ * Whole bytes, so that the program needs one masked compare and one shift. 24 bits of mark
+ * hold the widest id (WM_DEST_BITS_MAX) and 256 generations of it: more would bring nothing,
+ * and each would be taken from the secret. What that has to keep apart is chance: addresses
+ * that others made up in the same way. Who guesses it wins no more than a choice of the real.
+ */
+enum { WM_MAC_MARK_BITS = 24 };
+
+/* The prefix as the program compares it: bytes 0 to 2, byte 0 lowest. Never 0. */
+static inline __u32 wm_mac_prefix(__u32 random)
+{
+	return (random & 0xfffffc) | 2;
+}
+
+static inline void wm_mac_write(__u8 mac[6], __u32 prefix, __u32 mark)
+{
+	for (int i = 0; i < 3; i++) {
+		mac[i] = prefix >> 8 * i;
+		mac[3 + i] = mark >> 8 * i;
+	}
+}
+
+/* The mark in this address; 0: none. */
+static inline __u32 wm_mac_read(const __u8 mac[6], __u32 prefix)
+{
+	if ((__u32)(mac[0] | mac[1] << 8 | mac[2] << 16) != prefix)
+		return 0;
+	return mac[3] | mac[4] << 8 | mac[5] << 16;
+}
+
+/*
  * A mark is a destination's id in the low `dest_bits` and its generation above.
  * The NIC's mark width bounds both together. (Where what arrives is a rule's
  * location, struct wm_location has the mark.)
@@ -75,7 +113,7 @@ static inline __u8 wm_local_number(const __be32 addr[4])
 	return ((const __u8 *)addr)[WM_LOCAL_NUMBER];
 }
 
-/* A flow as events, rules and the software NIC name it. No holes: it is a key
+/* A flow as events, rules and the softnic name it. No holes: it is a key
  * of hash maps. */
 struct wm_flow {
 	__be32 src[4];
@@ -100,7 +138,9 @@ struct wm_params {
 	/* Not 0: what arrives as a mark is the location of the NIC's rule, an index
 	 * into wm_locations, which has so many entries. */
 	__u32 locations;
-	__u32 pad[7];
+	/* Not 0: the mac lane is on, and source addresses with this prefix carry marks. */
+	__u32 mac_prefix;
+	__u32 pad[6];
 };
 
 enum wm_ctl_flags {
@@ -109,7 +149,29 @@ enum wm_ctl_flags {
 	/* Some vip has port 0: look a second time. One bit a half. */
 	WM_CTL_ANY_PORT_0 = 1 << 1,
 	WM_CTL_ANY_PORT_1 = 1 << 2,
+	/* DF and identification of an outer IPv4 header are the inner packet's, not 0. */
+	WM_CTL_COPY_DF = 1 << 3,
+	/* For the next daemon: this local consumer was gone, others have its share of new
+	 * flows. One bit a consumer, from this one on. */
+	WM_CTL_LOCAL_GONE_0 = 1 << 16,
 };
+
+/* An address that frames for us carry. In the first place its six bytes as a frame's first
+ * eight are read, without the last two: wm_own_mac(). */
+struct wm_own_mac {
+	__u64 mac;
+	__u32 ifindex; /* the interface that such a frame comes in by; 0: any */
+	__u32 pad;
+};
+
+static inline __u64 wm_own_mac(const __u8 mac[6])
+{
+	__u64 word = 0;
+
+	for (int i = 5; i >= 0; i--)
+		word = word << 8 | mac[i];
+	return word << 16;
+}
 
 /* What may change while the program runs (.data.wm). */
 struct wm_ctl {
@@ -118,19 +180,26 @@ struct wm_ctl {
 	__u64 vip_seed[2];   /* hash seed of each half */
 	__u64 flow_seed[4];  /* secret; [1] and [3] are odd */
 	__u32 promote_after; /* packets; 0: never promote */
-	__u32 event_budget;  /* promotions named a CPU a tick */
+	__u32 event_budget;  /* promotions named per CPU and tick */
 	__u32 tick_shift;    /* a tick is 1 << tick_shift jiffies, about a second */
 	__u32 udp_idle;      /* ticks */
 	__u32 ring_seed_v4;
 	__u32 ring_seed_v6;
 	__be32 src4;         /* upper 16 bits of the outer IPv4 source */
 	__be32 src6[3];      /* upper 96 bits of the outer IPv6 source */
+	/* The first is on the line of what the outer header takes. None at all (nobody has
+	 * looked at the interfaces): every unicast address is ours. */
+	struct wm_own_mac own[WM_OWN_MACS_MAX];
+	__u32 own_count;
 	/* Numbers of the interfaces after the first that local consumers have sockets on.
 	 * Whatever is not here is the first. */
 	__u32 local_port[WM_LOCAL_PORTS_MAX - 1];
 	/* Whose the sockets of each local consumer are, for the next daemon: a hash of its
 	 * name. */
 	__u32 local_name[WM_LOCALS_MAX];
+	/* Ticks. An entry that says that there may be a rule keeps its place for so long
+	 * after its last packet: longer than an unused rule stays in the NIC. */
+	__u32 rule_idle;
 	__u32 pad;
 };
 
@@ -138,7 +207,16 @@ struct wm_ctl {
 
 enum wm_vip_flags {
 	WM_VIP_NO_OFFLOAD = 1 << 0, /* flows of this vip are never promoted */
+	/* In the entry of an address, see below: */
+	WM_VIP_OWN = 1 << 1, /* it is this machine's own: its stack serves the rest of it */
+	WM_VIP_TCP = 1 << 2, /* some vip has it and this protocol */
+	WM_VIP_UDP = 1 << 3,
 };
+
+/*
+ * Beside the vips the table holds an entry for each of their addresses, with protocol and
+ * port 0: for packets to a vip's address of which nobody can tell whether they are for the vip.
+ */
 
 struct wm_vip {
 	__be32 addr[4];
@@ -158,7 +236,9 @@ struct wm_vip_bucket {
 /* A slot holds a destination's id; 0: the vip has no real to give. */
 struct wm_ring {
 	__u16 slot[WM_RING_SLOTS];
-	__u16 pad[31]; /* to a multiple of 64 bytes */
+	__u16 pad[3];
+	__u64 dropped; /* packets that found no real; all CPUs add to it */
+	__u64 pad2[6]; /* to a multiple of 64 bytes */
 };
 
 /* --- destinations --- */
@@ -186,8 +266,24 @@ struct wm_dest {
 	__u8 dmac[6];        /* next hop towards the real */
 	__u16 csum4;         /* folded sum of the outer IPv4 header's fixed fields */
 	__u32 last_mark;     /* stays when mark is cleared: a new daemon learns the generation */
-	__u32 pad[2];
+	/* The longest frame that still fits in the device that it leaves by, and in the route,
+	 * with its outer header: as it came, from its Ethernet header to its last byte. */
+	__u16 max_frame;
+	/* The same of a real that other interfaces lead to by another next hop, or not at all:
+	 * packets for it leave by `only` (its index) or are dropped. max_frame is 0 then, so that
+	 * no other destination's packets are asked. only 0: by any interface. */
+	__u16 only_frame;
+	__u32 only; /* and WM_DEST_AWAY */
 };
+
+/* In `only`: new connections do not go there now, whatever flow they seem to belong to: the
+ * next hop does not answer, or a health check says that the real is down. */
+#define WM_DEST_AWAY 0x80000000u
+
+static inline __u32 wm_dest_only(const struct wm_dest *dest)
+{
+	return dest->only & ~WM_DEST_AWAY;
+}
 
 /* --- rules that are known by their location --- */
 
@@ -209,8 +305,9 @@ struct wm_location {
  * one 64-bit word, read and written whole:
  *   tag:28 dest:16 age:12 state:8      (from the top)
  * 0 is a free entry. `age` is the tick of the last packet that wrote the entry,
- * modulo 4096. `state` counts packets up to `promote_after`; a flow that got
- * there may have a rule.
+ * modulo 4096. `state` counts packets up to `promote_after` (at most
+ * WM_PROMOTE_AFTER_MAX), and then says whether a rule of the NIC may send the flow's
+ * packets: while it may, no packet changes `dest`. The states are drawn in bpf/flow.h.
  */
 struct wm_flow_bucket {
 	__u64 way[WM_FLOW_WAYS];
@@ -222,7 +319,9 @@ enum {
 	WM_FLOW_AGE_SHIFT = 8,
 	WM_FLOW_AGE_MASK = 0xfff,
 	WM_FLOW_STATE_MASK = 0xff,
-	WM_FLOW_CLOSING = 255, /* a FIN or RST passed */
+	WM_FLOW_PROMOTED = 253, /* named to the daemon: there may be a rule */
+	WM_FLOW_CLOSING = 254,  /* the same, and a FIN or RST passed */
+	WM_FLOW_CLOSED = 255,   /* a FIN or RST passed, and there is no rule */
 };
 
 /* --- events --- */
@@ -250,15 +349,22 @@ struct wm_event {
 	X(TX_MARKED, tx_marked, "sent by the mark alone")                     \
 	X(TX_HIT, tx_hit, "sent by the flow table")                           \
 	X(TX_MISS, tx_miss, "sent by the ring, flow not in the table")        \
-	X(TX_SYN, tx_syn, "sent by the ring, first packet of a connection")   \
+	X(TX_SYN, tx_syn, "SYN, sent by the ring or after its flow")          \
 	X(TX_ICMP, tx_icmp, "ICMP errors, sent where their flow goes")        \
 	X(PASS_NOT_IP, pass_not_ip, "to the stack: neither IPv4 nor IPv6")    \
+	X(PASS_NOT_US, pass_not_us, "to the stack: frame for another address") \
+	/* of these four none is for a vip, nor for its address if that is not our own */ \
 	X(PASS_PROTOCOL, pass_protocol, "to the stack: neither TCP nor UDP")  \
 	X(PASS_FRAGMENT, pass_fragment, "to the stack: a fragment")           \
 	X(PASS_SHORT, pass_short, "to the stack: headers cut short")          \
 	X(PASS_NOT_VIP, pass_not_vip, "to the stack: no vip of ours")         \
 	X(DROP_NO_REAL, drop_no_real, "dropped: the vip has no real")         \
 	X(DROP_MALFORMED, drop_malformed, "dropped: lengths in the headers lie") \
+	X(DROP_FRAGMENT, drop_fragment, "dropped: a fragment of a vip's packet") \
+	X(DROP_EXTENSION, drop_extension, "dropped: for a vip, with IPv6 extension headers") \
+	X(DROP_NO_SERVICE, drop_no_service, "dropped: for nothing that the vip's address serves") \
+	X(DROP_MTU, drop_mtu, "dropped: with its header it exceeds the MTU")  \
+	X(DROP_UPLINK, drop_uplink, "dropped: its interface does not lead to the real") \
 	X(DROP_TOO_LONG, drop_too_long, "dropped: no room for a header")      \
 	X(DROP_LOCAL, drop_local, "dropped: the local consumer has no socket there") \
 	X(MARK_UNKNOWN, mark_unknown, "mark named no destination")            \
@@ -268,6 +374,7 @@ struct wm_event {
 	X(MARK_CONTROL, mark_control, "marked, but SYN, FIN or RST")          \
 	X(FLOW_INSERT, flow_insert, "flows entered in the table")             \
 	X(FLOW_EVICT, flow_evict, "flows that made room for others")          \
+	X(FLOW_FULL, flow_full, "flows not entered: all places may have rules") \
 	X(FLOW_DEAD, flow_dead, "flows whose destination was gone")           \
 	X(FLOW_EXPIRED, flow_expired, "UDP flows that had been idle")         \
 	X(EVENT_PROMOTE, event_promote, "flows named to the daemon")          \
@@ -283,7 +390,7 @@ enum wm_counter {
 	WM_COUNTERS_MAX = 64, /* a power of 2 */
 };
 
-/* One a CPU, WM_CPUS_MAX of them; only that CPU writes it. */
+/* One per CPU, WM_CPUS_MAX of them; only that CPU writes it. */
 struct wm_cpu_stats {
 	__u64 counter[WM_COUNTERS_MAX];
 	__u64 bytes;       /* of sent packets, before encapsulation, from the IP header on */
@@ -292,7 +399,7 @@ struct wm_cpu_stats {
 	__u64 pad[13];
 };
 
-/* One a CPU and destination, at cpu << dest_bits | id. */
+/* One per CPU and destination, at cpu << dest_bits | id. */
 struct wm_dest_stats {
 	__u64 packets; /* all */
 	__u64 marked;  /* of these, by the mark alone */
@@ -306,7 +413,8 @@ struct wm_dest_stats {
 WM_ASSERT_SIZE(struct xdp_md_mark, 4);
 WM_ASSERT_SIZE(struct wm_flow, 40);
 WM_ASSERT_SIZE(struct wm_params, 64);
-WM_ASSERT_SIZE(struct wm_ctl, 128);
+WM_ASSERT_SIZE(struct wm_own_mac, 16);
+WM_ASSERT_SIZE(struct wm_ctl, 2184);
 WM_ASSERT_SIZE(struct wm_vip, 32);
 WM_ASSERT_SIZE(struct wm_vip_bucket, 64);
 WM_ASSERT_SIZE(struct wm_ring, 131136);

@@ -12,6 +12,7 @@
 #define WAYMARK_HASH_H
 
 #include <linux/types.h>
+#include <stdbool.h>
 #include <waymark/abi.h>
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
@@ -200,6 +201,32 @@ static __always_inline __u64 wm_flow_entry(__u64 hash, __u32 dest, __u32 age, __
 {
 	return hash << WM_FLOW_TAG_SHIFT | (__u64)dest << WM_FLOW_DEST_SHIFT |
 	       (__u64)(age & WM_FLOW_AGE_MASK) << WM_FLOW_AGE_SHIFT | state;
+}
+
+static __always_inline __u32 wm_flow_state(__u64 entry)
+{
+	return entry & WM_FLOW_STATE_MASK;
+}
+
+/* May a rule of the NIC send the packets of a flow in this state? */
+static __always_inline bool wm_flow_may_have_rule(__u32 state)
+{
+	return state == WM_FLOW_PROMOTED || state == WM_FLOW_CLOSING;
+}
+
+/* The entry when the flow's rule is gone, or will not come: packets are counted anew, and
+ * the flow was in use until now, since no packet wrote the entry while there was a rule. */
+static __always_inline __u64 wm_flow_without_rule(__u64 entry, __u32 tick)
+{
+	switch (wm_flow_state(entry)) {
+	case WM_FLOW_CLOSED:
+		return entry;
+	case WM_FLOW_CLOSING:
+		return entry | WM_FLOW_CLOSED;
+	default:
+		return wm_flow_entry(entry >> WM_FLOW_TAG_SHIFT,
+				     entry >> WM_FLOW_DEST_SHIFT & 0xffff, tick, 0);
+	}
 }
 
 /* --- vip table --- */

@@ -39,10 +39,10 @@ enum {
 
 	/* Buckets of one half of the vip table, 2 vips each (a cache line). The
 	 * builder looks for a seed with no bucket overfull: wm_dp__vip_bits() says
-	 * how many vips a size is good for (the default: 586). */
+	 * how many vips a size is good for (the default: 293, and as many addresses). */
 	WM_VIP_BITS_DEFAULT = 12,
 	WM_VIP_BITS_MIN = 6,
-	WM_VIP_BITS_MAX = 16,
+	WM_VIP_BITS_MAX = 18,
 	WM_VIP_WAYS = 2,
 	WM_VIPS_MAX = 4096, /* vips in one configuration */
 
@@ -56,14 +56,14 @@ enum {
 	WM_LOCATIONS_MAX = 1 << 20,
 
 	/* CPUs that have counters by destination when nobody sized the maps (`ip
-	 * link set xdp`). A packet on a CPU beyond that is forwarded, and not
+	 * link set xdp`). A packet on any CPU beyond that is forwarded, and not
 	 * counted there. */
 	WM_CPUS_DEFAULT = 16,
 	/* CPUs with counters of their own; a power of 2. CPU 1024 would share
 	 * those of CPU 0. */
 	WM_CPUS_MAX = 1024,
 
-	/* Bytes of the event ring: some 4000 events a CPU, that is what a CPU may
+	/* Bytes of the event ring: some 4000 events per CPU, which is what each CPU may
 	 * name between two looks of the daemon and much more. A power of 2. */
 	WM_EVENTS_BYTES_A_CPU = 256 * 1024,
 	WM_EVENTS_BYTES_DEFAULT = 16 * WM_EVENTS_BYTES_A_CPU,
@@ -74,9 +74,13 @@ enum {
 	WM_PROMOTE_AFTER_MAX = 200,
 	WM_PROMOTE_AFTER_DEFAULT = 8,
 
-	/* Events that a CPU raises in a tick (about a second) at most: others come
+	/* Events that each CPU raises per tick (about a second) at most: others come
 	 * later. */
 	WM_EVENT_BUDGET_DEFAULT = 20000,
+
+	/* Link addresses that frames for us may carry: one for each interface, and those
+	 * of bonds, bridges and macvlans. All after the first are searched one by one. */
+	WM_OWN_MACS_MAX = 128,
 
 	/* Weights above this only cost ring building time. */
 	WM_WEIGHT_MAX = 65535,

@@ -12,11 +12,11 @@
 
 volatile struct bench_ctl bench_ctl SEC(".data.bench");
 
+/* Small: it stands on the stack below the balancer's frames, and all together have 512 bytes. */
 struct turn {
 	struct xdp_md *ctx;
-	__u32 flow, errors;
-	__u32 flows, stride, mark, outer, expect, marks;
-	bool v6;
+	__u32 flow, flows, stride, mark, marks;
+	__u32 family; /* not a bool: the verifier would follow both of its values separately */
 };
 
 /* 14 bytes in three stores: the driver's own work should weigh little. */
@@ -65,6 +65,17 @@ static __always_inline int put_mark(struct xdp_md *ctx, __u32 mark)
 	return 0;
 }
 
+/* The mark in the source address, in one store. */
+static __always_inline void put_mac(struct xdp_md *ctx, __u32 mark)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+
+	if (data + ETH_HLEN > end)
+		return;
+	*(__u64 *)(data + ETH_ALEN) = (__u64)wm_params.mac_prefix | (__u64)mark << 24 |
+				      (__u64)bpf_htons(ETH_P_IP) << 48;
+}
+
 static __always_inline int grow_only(struct xdp_md *ctx, bool write)
 {
 	void *data, *end;
@@ -82,7 +93,7 @@ static __always_inline int grow_only(struct xdp_md *ctx, bool write)
 	return XDP_TX;
 }
 
-/* The floor of every table that keeps one cache line a flow: hash the packet,
+/* The floor of every table that keeps one cache line per flow: hash the packet,
  * read the line, from it to a destination, and a header. Nothing is compared. */
 static __always_inline int line_and_header(struct xdp_md *ctx)
 {
@@ -118,7 +129,7 @@ static __always_inline int one(struct turn *t, __u32 mark, enum bench_case what)
 {
 	switch (what) {
 	case BENCH_LOOP:
-		return t->expect;
+		return bench_ctl.expect;
 	case BENCH_GROW:
 		return grow_only(t->ctx, false);
 	case BENCH_HEADER:
@@ -131,10 +142,13 @@ static __always_inline int one(struct turn *t, __u32 mark, enum bench_case what)
 		return line_and_header(t->ctx);
 	case BENCH_MARK_ARG:
 		return walk(t->ctx, mark);
+	case BENCH_MARK_MAC:
+		put_mac(t->ctx, mark);
+		return walk(t->ctx, mark_from_frame(t->ctx)); /* the entry `waymark` */
 	default:
 		if (mark && put_mark(t->ctx, mark))
 			return XDP_ABORTED;
-		return walk(t->ctx, mark_from_meta(t->ctx)); /* the entry `waymark` */
+		return walk(t->ctx, mark_from_frame(t->ctx)); /* the entry `waymark` */
 	}
 }
 
@@ -146,17 +160,18 @@ static __always_inline long turn(struct turn *t, enum bench_case what)
 	t->flow += t->stride;
 	if (t->flow >= t->flows)
 		t->flow -= t->flows;
-	if (make_packet(t->ctx, t->flow, t->v6))
+	if (make_packet(t->ctx, t->flow, t->family == 6))
 		return 1;
 	verdict = one(t, mark, what);
-	if ((__u32)verdict != t->expect)
-		t->errors++;
-	if (verdict == XDP_TX && what != BENCH_LOOP && bpf_xdp_adjust_head(t->ctx, t->outer))
+	if ((__u32)verdict != bench_ctl.expect)
+		bench_ctl.errors++;
+	if (verdict == XDP_TX && what != BENCH_LOOP &&
+	    bpf_xdp_adjust_head(t->ctx, bench_ctl.outer))
 		return 1;
 	return 0;
 }
 
-/* A program a case: constants, where a run-time switch would cost time. */
+/* One program per case: constants, where a run-time switch would cost time. */
 #define BENCH(name, what)                                                       \
 	static long turn_##name(__u32 i, struct turn *t)                        \
 	{                                                                       \
@@ -172,15 +187,12 @@ static __always_inline long turn(struct turn *t, enum bench_case what)
 			.stride = bench_ctl.stride,                             \
 			.mark = bench_ctl.mark,                                 \
 			.marks = bench_ctl.marks,                               \
-			.outer = bench_ctl.outer,                               \
-			.expect = bench_ctl.expect,                             \
-			.errors = bench_ctl.errors,                             \
-			.v6 = bench_ctl.family == 6,                            \
+			.family = bench_ctl.family,                             \
 		};                                                              \
 		long done = bpf_loop(bench_ctl.packets, turn_##name, &t, 0);    \
                                                                                 \
 		bench_ctl.position = t.flow;                                    \
-		bench_ctl.errors = t.errors + (done != bench_ctl.packets);      \
+		bench_ctl.errors += done != bench_ctl.packets;                  \
 		return XDP_PASS;                                                \
 	}
 
@@ -191,6 +203,7 @@ BENCH(meta, BENCH_META)
 BENCH(line, BENCH_LINE)
 BENCH(waymark, BENCH_WAYMARK)
 BENCH(mark_arg, BENCH_MARK_ARG)
+BENCH(mark_mac, BENCH_MARK_MAC)
 
 /* --- the wire --- */
 
@@ -206,7 +219,11 @@ int bench_wire(struct xdp_md *ctx)
 	bench_ctl.position = flow;
 	if (make_packet(ctx, flow, false))
 		return XDP_ABORTED;
-	if (mark && put_mark(ctx, mark + (flow & (bench_ctl.marks - 1))))
+	if (mark)
+		mark += flow & (bench_ctl.marks - 1);
+	if (wm_params.mac_prefix)
+		put_mac(ctx, mark);
+	else if (mark && put_mark(ctx, mark))
 		return XDP_ABORTED;
 	return bpf_redirect(bench_ctl.outer, 0);
 }
@@ -234,8 +251,11 @@ int bench_sink(struct xdp_md *ctx)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 
-	/* the devices' own chatter is IPv6 and ARP */
-	if (data + ETH_HLEN <= end && ((struct ethhdr *)data)->h_proto == bpf_htons(ETH_P_IP))
+	if (data + ETH_HLEN > end || ((struct ethhdr *)data)->h_proto != bpf_htons(ETH_P_IP))
+		return XDP_DROP; /* not ours, though the devices should send nothing */
+	if (bench_ctl.lose)
+		bench_ctl.lose--;
+	else
 		__sync_fetch_and_add((__u32 *)&bench_ctl.arrived, 1);
 	return XDP_DROP;
 }

@@ -2,12 +2,14 @@
 /*
  * Benchmarks of the data plane and of what feeds it.
  *
- *   bench [--runs N] [--max-flows N] [--cpu N] [--json FILE] [--validate] [CASE ...]
+ *   bench [--runs N] [--max-flows N] [--cpu N] [--json FILE] [--validate]
+ *         [--frames N] [--lose N] [CASE ...]
  *
  * Nothing is subtracted: `loop` (the empty turn), `grow` (and grow and shrink
  * the head), `header` (and write a header) and `meta` (and put metadata in front
  * and drop it) stand beside the cases. --validate checks every case's answers
- * and times nothing.
+ * and times nothing. --frames and --lose are for the wire: frames of a run, and
+ * how many of them the end throws away as if they had been lost (for tests).
  */
 #include <errno.h>
 #include <getopt.h>
@@ -24,11 +26,13 @@
 #include "log.h"
 #include "measure.h"
 
-struct options opt = { .runs = 5, .max_flows = 10000000, .cpu = -1 };
+struct options opt = { .runs = 5, .max_flows = 10000000, .cpu = -1, .frames = 1 << 20 };
 
 static char **names;
 static int n_names;
 static json_t *results, *figures;
+static struct utsname uts;
+static char cpu_name[128];
 
 void die(const char *what, int code)
 {
@@ -88,6 +92,23 @@ double median_of(double *values, int n)
 	return n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
 }
 
+/* All so far, in place of what the file had: whole at every moment. */
+static void write_json(void)
+{
+	char path[4096];
+	json_t *all;
+
+	if (!opt.json || opt.validate_only)
+		return;
+	all = json_pack("{s:s, s:s, s:i, s:O, s:O}", "kernel", uts.release, "cpu_model", cpu_name,
+			"cpu", opt.cpu, "results", results, "figures", figures);
+	snprintf(path, sizeof(path), "%s.new", opt.json);
+	if (json_dump_file(all, path, JSON_INDENT(1) | JSON_REAL_PRECISION(6)) ||
+	    rename(path, opt.json))
+		die(opt.json, errno);
+	json_decref(all);
+}
+
 void report_packets(const char *name, uint64_t flows, double *ns, int n)
 {
 	double median = median_of(ns, n);
@@ -98,6 +119,7 @@ void report_packets(const char *name, uint64_t flows, double *ns, int n)
 	json_array_append_new(results, json_pack("{s:s, s:I, s:f, s:f, s:f, s:i}", "case", name,
 		"flows", (json_int_t)flows, "ns_min", ns[0], "ns_median", median, "mpps",
 		1000 / median, "runs", n));
+	write_json();
 }
 
 void report_figure(const char *name, double value, const char *unit, const char *what)
@@ -106,6 +128,7 @@ void report_figure(const char *name, double value, const char *unit, const char 
 	fflush(stdout);
 	json_array_append_new(figures, json_pack("{s:s, s:f, s:s, s:s}", "figure", name, "value",
 		value, "unit", unit, "what", what));
+	write_json();
 }
 
 void report_runs(const char *name, double *values, int n, const char *unit, const char *what)
@@ -116,6 +139,7 @@ void report_runs(const char *name, double *values, int n, const char *unit, cons
 	fflush(stdout);
 	json_array_append_new(figures, json_pack("{s:s, s:f, s:f, s:s, s:s, s:i}", "figure", name,
 		"value", median, "min", values[0], "unit", unit, "what", what, "runs", n));
+	write_json();
 }
 
 void report_valid(const char *name, uint64_t flows)
@@ -156,7 +180,7 @@ static void cpu_model(char *text, size_t size)
 static void usage(void)
 {
 	fprintf(stderr, "usage: bench [--runs N] [--max-flows N] [--cpu N] [--json FILE] "
-		"[--validate] [CASE ...]\n");
+		"[--validate] [--frames N] [--lose N] [CASE ...]\n");
 	exit(2);
 }
 
@@ -168,11 +192,13 @@ static void parse_options(int argc, char **argv)
 		{ "cpu", required_argument, NULL, 'c' },
 		{ "json", required_argument, NULL, 'j' },
 		{ "validate", no_argument, NULL, 'v' },
+		{ "frames", required_argument, NULL, 'n' },
+		{ "lose", required_argument, NULL, 'l' },
 		{},
 	};
 	int o;
 
-	while ((o = getopt_long(argc, argv, "r:f:c:j:v", longs, NULL)) != -1) {
+	while ((o = getopt_long(argc, argv, "r:f:c:j:vn:l:", longs, NULL)) != -1) {
 		if (o == 'r')
 			opt.runs = atoi(optarg);
 		else if (o == 'f')
@@ -183,42 +209,33 @@ static void parse_options(int argc, char **argv)
 			opt.json = optarg;
 		else if (o == 'v')
 			opt.validate_only = true;
+		else if (o == 'n')
+			opt.frames = strtoul(optarg, NULL, 10);
+		else if (o == 'l')
+			opt.lose = strtoul(optarg, NULL, 10);
 		else
 			usage();
 	}
-	if (opt.runs < 1 || opt.runs > 64 || opt.max_flows < 1)
+	if (opt.runs < 1 || opt.runs > 64 || opt.max_flows < 1 || opt.frames < 1)
 		usage();
 	names = argv + optind;
 	n_names = argc - optind;
 }
 
-static void write_json(const struct utsname *uts, const char *cpu)
-{
-	json_t *all = json_pack("{s:s, s:s, s:i, s:o, s:o}", "kernel", uts->release, "cpu_model",
-				cpu, "cpu", opt.cpu, "results", results, "figures", figures);
-
-	if (json_dump_file(all, opt.json, JSON_INDENT(1) | JSON_REAL_PRECISION(6)))
-		die(opt.json, errno);
-	json_decref(all);
-}
-
 int main(int argc, char **argv)
 {
-	struct utsname uts;
-	char cpu[128];
-
 	parse_options(argc, argv);
 	wm_log__init("bench", WM_LOG_WARN);
 	results = json_array();
 	figures = json_array();
 	pin_cpu();
 	uname(&uts);
-	cpu_model(cpu, sizeof(cpu));
-	printf("# kernel %s, %s, CPU %d, %d runs\n", uts.release, cpu, opt.cpu, opt.runs);
+	cpu_model(cpu_name, sizeof(cpu_name));
+	write_json(); /* what an earlier run left says nothing about this one */
+	printf("# kernel %s, %s, CPU %d, %d runs\n", uts.release, cpu_name, opt.cpu,
+	       opt.runs);
 	bench_packets();
 	bench_wire();
 	bench_control();
-	if (opt.json && !opt.validate_only)
-		write_json(&uts, cpu);
 	return 0;
 }

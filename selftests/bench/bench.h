@@ -13,6 +13,7 @@ enum bench_case {
 	BENCH_LINE,      /* header, and one line of the flow table read for it */
 	BENCH_WAYMARK,   /* the program, as the NIC's packets reach it */
 	BENCH_MARK_ARG,  /* the same body, the mark handed in (the kfunc lane's shape) */
+	BENCH_MARK_MAC,  /* the program, the mark in the source address */
 };
 
 /* How the driver makes packets. Written by user space before a run. */
@@ -29,6 +30,7 @@ struct bench_ctl {
 	__u32 expect;     /* verdict */
 	__u32 marks;      /* marked: this many marks in turn from `mark` on (a power of 2) */
 	__u32 arrived;    /* wire: frames that came back */
+	__u32 lose;       /* wire: so many frames are thrown away uncounted first (tests) */
 };
 
 #endif

@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "ctl.h"
+#include "client.h"
 #include "measure.h"
 
 enum { VIPS = 1000, REALS = 10, START_MS = 60000, LOOK_MS = 20 };

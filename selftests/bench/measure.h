@@ -13,6 +13,8 @@ struct options {
 	int cpu;
 	bool validate_only;  /* check every case's answers, time nothing */
 	const char *json;
+	uint32_t frames;     /* of a run over a wire */
+	uint32_t lose;       /* of these, so many are lost on purpose: for tests */
 };
 extern struct options opt;
 
@@ -23,9 +25,10 @@ bool wanted(const char *name);
 /* The driver's object file, read once. */
 const void *driver_object(size_t *len);
 
-/* Print one row and keep it for the JSON file. Sorts ns. */
+/* Print one row and write it to the JSON file, so that what was measured is there even
+ * if a later case fails. Sorts ns. */
 void report_packets(const char *name, uint64_t flows, double *ns, int n);
-/* A figure that is not ns a packet. */
+/* A figure that is not ns per packet. */
 void report_figure(const char *name, double value, const char *unit, const char *what);
 /* The same of several runs: the median counts, the least stands beside it. Sorts. */
 void report_runs(const char *name, double *values, int n, const char *unit, const char *what);
@@ -40,7 +43,7 @@ struct wm_dp;
 double bench_events(int threshold, void *arg);
 void bench_events_open(struct wm_dp *dp, void *arg);
 void bench_events_end(struct wm_dp *dp, void *arg);
-void bench_open_wire(struct wm_dp **dp);
+void bench_open_wire(struct wm_dp **dp, bool mac);
 
 /* The rooms of figures. */
 void bench_packets(void);

@@ -27,6 +27,7 @@
 enum { DEST_BITS = 16, REALS = 100, RUN_PACKETS = 1 << 20 };
 enum { WARM = 1 << 0, SYNS = 1 << 1, MARKED = 1 << 2, SMALL = 1 << 3, UDP = 1 << 4, V6 = 1 << 5,
        OTHER = 1 << 6, EMPTY = 1 << 7, ONCE = 1 << 8, COUNTED = 1 << 9,
+       MAC = 1 << 11,
        BARE = 1 << 10 /* no balancer in it: no output to compare */ };
 
 struct bench_case_def {
@@ -47,6 +48,8 @@ static const struct bench_case_def cases[] = {
 	  "the mark in front of the packet (meta lane)" },
 	{ "marked-arg", "bench_mark_arg", MARKED, XDP_TX,
 	  "the mark handed in (shape of the kfunc lane)" },
+	{ "marked-mac", "bench_mark_mac", MARKED | MAC, XDP_TX,
+	  "the mark in the source address (mac lane)" },
 	{ "marked-ipv6", "bench_waymark", MARKED | V6, XDP_TX, "marked, IPv6 in IPv6" },
 	{ "hit", "bench_waymark", WARM, XDP_TX, "flow table, established TCP" },
 	{ "hit-udp", "bench_waymark", WARM | UDP, XDP_TX, "flow table, UDP" },
@@ -90,6 +93,7 @@ static void add_dests(struct bench *b, unsigned int flags, uint16_t first)
 		memcpy(dest.vip_addr, vip.word, sizeof(dest.vip_addr));
 		dest.vip_port = htons(80);
 		dest.port_mask = 0xffff;
+		dest.max_frame = 1514;
 		memcpy(dest.dmac, packet_next_hop, 6);
 		wm_addr__parse(flags & V6 ? "fd00:200:2::" : "10.200.2.0", &real);
 		real.word[flags & V6 ? 3 : 0] |= htonl(i + 1);
@@ -128,10 +132,20 @@ static uint32_t buckets_for(uint64_t flows, unsigned int flags)
 	return flags & SMALL ? 1024 : wm_flow_buckets_for(flows);
 }
 
+/* The driver's frames carry the first, those of the tests the second. */
+static void be_addressed(struct bench *b)
+{
+	struct wm_dp_own own[2] = { { .mac = { 2, 2, 2, 2, 2, 2 } } };
+
+	memcpy(own[1].mac, packet_dmac, sizeof(own[1].mac));
+	wm_dp__own_macs(b->dp, own, 2);
+}
+
 static void open_bench(struct bench *b, const struct bench_case_def *c, uint64_t flows,
 		       const char *const *programs)
 {
 	struct wm_dp_options options = { .dest_bits = DEST_BITS, .rings = 2,
+					 .mac_lane = c->flags & MAC,
 					 .flow_buckets = buckets_for(flows, c->flags) };
 	struct wm_err err = {};
 	int fd;
@@ -147,6 +161,7 @@ static void open_bench(struct bench *b, const struct bench_case_def *c, uint64_t
 	if (b->ctl == MAP_FAILED)
 		die("mapping the driver's control", errno);
 	close(fd);
+	be_addressed(b);
 	add_dests(b, c->flags, 128);
 	publish(b, c->flags);
 	wm_dp__ctl(b->dp)->promote_after = c->flags & COUNTED ? 200 : 8;
@@ -189,7 +204,7 @@ static uint32_t stride_of(uint64_t flows)
 	return stride;
 }
 
-/* ns a packet of one run of `packets`. */
+/* ns per packet of one run of `packets`. */
 static double run(struct bench *b, int fd, const struct bench_case_def *c,
 		  const struct frame *frame, uint32_t packets)
 {
@@ -227,7 +242,7 @@ static void configure(struct bench *b, const struct bench_case_def *c, uint64_t 
 static void validate(struct bench *b, const struct bench_case_def *c, const struct frame *in)
 {
 	uint32_t mark = c->flags & MARKED ? wm_mark(DEST_BITS, 128 + 3, 1) : 0;
-	size_t meta = mark ? 4 : 0;
+	size_t meta = mark && !(c->flags & MAC) ? 4 : 0;
 	uint8_t data[512];
 	struct xdp_md ctx = { .data = meta, .data_end = meta + in->len };
 	struct frame out, want;
@@ -241,6 +256,8 @@ static void validate(struct bench *b, const struct bench_case_def *c, const stru
 		return;
 	memcpy(data, &mark, meta);
 	memcpy(data + meta, in->data, in->len);
+	if (c->flags & MAC)
+		wm_mac_write(data + 6, wm_dp__params(b->dp)->mac_prefix, mark);
 	if (meta) {
 		opts.ctx_in = &ctx;
 		opts.ctx_size_in = sizeof(ctx);
@@ -307,9 +324,22 @@ static void report_found(struct bench *b, uint64_t flows)
 	uint64_t kept = wm_dp__flow_count(b->dp);
 	uint64_t ways = (uint64_t)WM_FLOW_WAYS * wm_dp__params(b->dp)->flow_buckets;
 
-	report_figure("table bytes a flow", 8.0 * ways / kept, "B", "of the table, a flow in it");
+	report_figure("table bytes per flow", 8.0 * ways / kept, "B", "of the table, a flow in it");
 	report_figure("flows kept", 100.0 * kept / flows, "%", "of 10 million entered once");
 	report_figure("table fill", 100.0 * kept / ways, "%", "at that");
+}
+
+/* What has a mark must have gone by it: the software path gives the same verdict. */
+static void check_way(struct bench *b, const struct bench_case_def *c)
+{
+	uint64_t counted[WM_COUNTERS_MAX], bytes;
+
+	wm_dp__counters(b->dp, counted, &bytes);
+	if (!(c->flags & MARKED) || (counted[WM_C_TX_MARKED] && !counted[WM_C_TX_HIT] &&
+				     !counted[WM_C_TX_MISS]))
+		return;
+	fprintf(stderr, "bench: %s: packets did not go by their mark\n", c->name);
+	exit(1);
 }
 
 static void measure(const struct bench_case_def *c, uint64_t flows)
@@ -334,6 +364,7 @@ static void measure(const struct bench_case_def *c, uint64_t flows)
 		if (!strcmp(c->name, "syn") && flows == 10000000)
 			report_found(&b, flows);
 	}
+	check_way(&b, c);
 	close(fd);
 	close_bench(&b);
 }
@@ -355,7 +386,7 @@ void bench_packets(void)
 }
 
 /*
- * ns a packet over EVENTS flows, each at its second packet: with a threshold of
+ * ns per packet over EVENTS flows, each at its second packet: with a threshold of
  * 2 every one raises an event. The ring is the daemon's and is read between
  * runs that fit into it.
  */
@@ -387,9 +418,10 @@ double bench_events(int threshold, void *arg)
 }
 
 /* The tables of the cases, for frames on a wire. */
-void bench_open_wire(struct wm_dp **dp)
+void bench_open_wire(struct wm_dp **dp, bool mac)
 {
-	const struct bench_case_def c = { "wire", "bench_waymark", WARM, XDP_TX, "" };
+	const struct bench_case_def c = { "wire", "bench_waymark", mac ? WARM | MAC : WARM, XDP_TX,
+					  "" };
 	const char *const programs[] = { "bench_wire", "bench_swap", "bench_sink", NULL };
 	struct bench b = {};
 

@@ -14,17 +14,21 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <unistd.h>
-#include <waymark/softnic.h>
+#include <waymark/softnic_abi.h>
 
 #include "adopt.h"
-#include "daemon.h"
 #include "dataplane.h"
+#include "events.h"
+#include "hops.h"
 #include "measure.h"
+#include "monotonic.h"
+#include "nic.h"
 #include "offload.h"
+#include "running.h"
 
 enum { EVENTS = 400000, RULES = 60000, EVENTS_A_TICK = 2000 };
 
-/* --- a software NIC --- */
+/* --- a softnic --- */
 
 struct nic {
 	char dir[32];
@@ -125,7 +129,7 @@ void bench_rules(void)
 	}
 	if (!opt.validate_only)
 		report_runs("rule installs", rate, opt.runs, "k/s",
-			    "60000 into the software NIC, batched");
+			    "60000 into the softnic, batched");
 }
 
 /* --- events --- */
@@ -156,44 +160,54 @@ void bench_events_open(struct wm_dp *dp, void *arg)
 	}
 }
 
-/* The daemon's state as it is after adopting what runs, without a loop. */
-static void open_daemon(struct wm_daemon *d, struct wm_dp *dp, struct wm_nic_card *card)
+/* The daemon's parts as they are after adopting what runs, without a loop. */
+struct parts {
+	sd_event *event;
+	struct wm_running running;
+	struct wm_hops *hops;
+	struct wm_nic nic;
+	struct wm_events events;
+};
+
+static void open_daemon(struct parts *d, struct wm_dp *dp, struct wm_nic_card *card)
 {
 	const struct wm_rules_options options = { .max_rules = EVENTS, .idle_ns = 15000000000ull,
 						  .installs_per_second = 10000000 };
 	const struct wm_rules_hooks hooks = {};
 	struct wm_err err = {};
 
-	d->dp = dp;
+	d->running.dp = dp;
 	d->nic.ops = &wm_offload_sim;
 	d->nic.card = card;
 	d->nic.n = 1;
 	d->nic.mark_bits = 32;
-	card->daemon = d;
+	d->nic.running = &d->running;
+	d->events.dp = dp;
+	d->events.nic = &d->nic;
 	card->rules = wm_rules__new(d->nic.ops, card->off, &options, &hooks);
 	if (!card->rules || sd_event_new(&d->event) < 0)
 		die("a daemon", ENOMEM);
-	if (wm_hops__new(&d->hops, d->event, NULL, 0, NULL, NULL, &err) ||
-	    wm_adopt__model(d, &err)) {
+	if (wm_hops__new(&d->hops, d->event, NULL, NULL, 0, 0, NULL, NULL, &err) ||
+	    wm_adopt__model(&d->running, wm_nic__mark_bits(&d->nic), d->hops, &err)) {
 		fprintf(stderr, "bench: %s\n", err.text);
 		exit(1);
 	}
 }
 
-static void close_daemon(struct wm_daemon *d)
+static void close_daemon(struct parts *d)
 {
 	wm_rules__free(d->nic.card->rules);
 	wm_hops__free(d->hops);
-	wm_model__free(d->model);
+	wm_model__free(d->running.model);
 	sd_event_unref(d->event);
 }
 
-static void promote_all(struct wm_daemon *d, const struct events *e)
+static void promote_all(struct parts *d, const struct events *e)
 {
 	struct wm_rules_stats stats;
 
 	for (size_t i = 0; i < e->n; i++) {
-		wm_events__take(d, &e->event[i]);
+		wm_events__take(&d->events, &e->event[i]);
 		if (i % EVENTS_A_TICK == EVENTS_A_TICK - 1)
 			wm_rules__tick(d->nic.card->rules, wm_now_ns());
 	}
@@ -217,7 +231,7 @@ static size_t in_use(void)
 void bench_events_end(struct wm_dp *dp, void *arg)
 {
 	struct events *e = arg;
-	struct wm_daemon d = {};
+	struct parts d = {};
 	struct wm_nic_card card = {};
 	struct nic nic;
 	uint64_t start;
@@ -263,6 +277,6 @@ void bench_events_all(void)
 	report_runs("packet without", without, opt.runs, "ns", "the same packet that raises none");
 	report_runs("event", cost, opt.runs, "ns", "in the packet's path: the difference");
 	report_runs("promotions", rate, opt.runs, "k/s",
-		    "events checked, offered, installed into the software NIC");
+		    "events checked, offered, installed into the softnic");
 	report_figure("rule bytes", e.rule_bytes, "B", "of the daemon's memory, a rule");
 }

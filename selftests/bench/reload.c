@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Reloads, by the daemon's own functions (user/daemon/apply.c): a file is parsed
+ * Reloads, by the daemon's own functions (user/daemon/reload/apply.c): a file is parsed
  * and applied to a data plane with every table written, on its worker and its loop.
  * All next hops are one gateway's, and no rule is in a NIC.
  *
@@ -18,8 +18,12 @@
 
 #include "apply.h"
 #include "config.h"
-#include "daemon.h"
 #include "measure.h"
+#include "nic.h"
+#include "ownaddr.h"
+#include "retire.h"
+#include "running.h"
+#include "uplinks.h"
 
 enum { RINGS = 1032, VALIDATED = 70, HEARTBEAT_US = 1000 };
 
@@ -36,8 +40,19 @@ struct times {
 	double all[64], cpu[64], parse[64], held[64];
 };
 
+/* The daemon's parts that a change needs. */
+struct parts {
+	sd_event *event;
+	struct wm_running running;
+	struct wm_nic nic;
+	struct wm_retire retire;
+	struct wm_uplinks uplinks;
+	struct wm_ownaddr ownaddr;
+	struct wm_apply apply;
+};
+
 struct bench {
-	struct wm_daemon d;
+	struct parts d;
 	struct wm_nic_card card;
 	struct wm_timer heartbeat;
 	uint64_t due, held; /* ns: when the heart should beat; how late it was at most */
@@ -98,18 +113,25 @@ static void open_bench(struct bench *b)
 	const struct wm_model_limits limits = { 16, 32, 512, RINGS };
 	const struct wm_rules_options rules = { .max_rules = 1000, .installs_per_second = 1000 };
 	const struct wm_rules_hooks hooks = {};
-	struct wm_daemon *d = &b->d;
+	struct parts *d = &b->d;
+	const struct wm_apply_parts with = {
+		.running = &d->running, .file = "bench", .uplinks = &d->uplinks,
+		.nic = &d->nic, .retire = &d->retire, .ownaddr = &d->ownaddr,
+	};
 	struct wm_err err = {};
 
-	if (wm_dp__open(&d->dp, &options, &err))
+	if (wm_dp__open(&d->running.dp, &options, &err))
 		fail(&err);
 	d->nic.ops = wm_offload__find("none");
 	d->nic.card = &b->card;
 	d->nic.n = 1;
-	b->card.daemon = d;
+	d->nic.running = &d->running;
+	d->retire.running = &d->running;
+	d->retire.nic = &d->nic;
 	b->card.rules = wm_rules__new(d->nic.ops, NULL, &rules, &hooks);
-	d->model = wm_model__new(&limits);
-	if (!b->card.rules || !d->model || sd_event_new(&d->event) < 0 || wm_apply__init(d) ||
+	d->running.model = wm_model__new(&limits);
+	if (!b->card.rules || !d->running.model || sd_event_new(&d->event) < 0 ||
+	    wm_apply__init(&d->apply, d->event, &with) ||
 	    wm_timer__init(&b->heartbeat, d->event, beat, b) < 0)
 		die("a daemon", ENOMEM);
 }
@@ -119,8 +141,8 @@ static void close_bench(struct bench *b)
 	wm_timer__free(&b->heartbeat);
 	wm_apply__free(&b->d.apply);
 	wm_rules__free(b->card.rules);
-	wm_model__free(b->d.model);
-	wm_dp__close(b->d.dp);
+	wm_model__free(b->d.running.model);
+	wm_dp__close(b->d.running.dp);
 	sd_event_unref(b->d.event);
 }
 
@@ -134,10 +156,11 @@ static uint64_t cpu_ns(void)
 	return ts.tv_sec * 1000000000ull + ts.tv_nsec;
 }
 
-static void applied(struct wm_daemon *d, int ret, const char *text)
+static void applied(void *arg, int ret, const char *text, const char *changes)
 {
-	struct bench *b = (struct bench *)((char *)d - offsetof(struct bench, d));
+	struct bench *b = arg;
 
+	(void)changes;
 	b->ended = true;
 	if (ret) {
 		fprintf(stderr, "bench: reload: %s\n", text);
@@ -151,17 +174,17 @@ static void check(struct bench *b, const struct shape *s, const struct wm_config
 	struct wm_plan *plan;
 	struct wm_err err = {};
 
-	if (wm_plan__make(b->d.model, config, &plan, &err))
+	if (wm_plan__make(b->d.running.model, config, &plan, &err))
 		fail(&err);
 	if (plan->n_add || plan->n_rings || plan->publish ||
-	    wm_dp__vips(b->d.dp, NULL, 0) != (size_t)s->vips)
+	    wm_dp__vips(b->d.running.dp, NULL, 0) != (size_t)s->vips)
 		die("a reload that was not carried out", EINVAL);
 	for (int v = 0; v < s->vips; v++) {
-		const struct wm_model_vip *vip = wm_model__vip(b->d.model, v);
+		const struct wm_model_vip *vip = wm_model__vip(b->d.running.model, v);
 		static uint16_t slot[WM_RING_SLOTS];
 
-		if (v % 64 == 0 && (wm_model__ring(b->d.model, vip, slot) ||
-				    memcmp(wm_dp__ring(b->d.dp, vip->ring)->slot, slot,
+		if (v % 64 == 0 && (wm_model__ring(b->d.running.model, vip, slot) ||
+				    memcmp(wm_dp__ring(b->d.running.dp, vip->ring)->slot, slot,
 					   sizeof(slot))))
 			die("a ring in the data plane that is another", EINVAL);
 	}
@@ -185,7 +208,7 @@ static void change(struct bench *b, const struct shape *s, int weight, struct ti
 	b->held = 0;
 	b->due = parsed + HEARTBEAT_US * 1000;
 	wm_timer__arm(&b->heartbeat, HEARTBEAT_US);
-	if (wm_apply__start(&b->d, config, applied))
+	if (wm_apply__start(&b->d.apply, config, NULL, applied, b))
 		die("a reload", ENOMEM);
 	while (!b->ended)
 		if (sd_event_run(b->d.event, UINT64_MAX) < 0)

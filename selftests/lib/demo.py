@@ -153,10 +153,11 @@ class View:
 
 
 def supervise(view, seconds, kill):
-    """Redraw until the time is over. The daemon may die, by us or by anybody."""
-    balancer, dead_since, killed = view.balancer, None, not kill
-    while (now := time.monotonic() - view.started) < seconds:
-        if not killed and now > seconds / 2:
+    """Redraw until the time is over, and on a slow machine until a daemon that we killed is
+    back. It may die by anybody."""
+    balancer, dead_since, killed, again, told = view.balancer, None, not kill, False, not kill
+    while (now := time.monotonic() - view.started) < seconds or not told:
+        if not killed and now > seconds / 2 and view.stats:
             balancer.kill()
             killed = True
         if not balancer.daemon.running():
@@ -164,9 +165,10 @@ def supervise(view, seconds, kill):
             view.note = "waymarkd was killed: packets go on"
             if now - dead_since > DEAD_SECONDS:
                 balancer.start()
-                dead_since, view.note = None, ""
-        elif view.fetch() and killed and kill and balancer.number > 1:
+                dead_since, again, view.note = None, True, ""
+        elif view.fetch() and again:
             view.note = f"waymarkd {view.status['pid']} took over where the killed one was"
+            told = True
         view.draw()
         time.sleep(0.5 if sys.stdout.isatty() else 1)
     if not balancer.daemon.running():

@@ -143,9 +143,17 @@ static void on_active(void *arg, const struct wm_flow *flow)
 	((struct world *)arg)->active[nic_number(flow)]++;
 }
 
-static void on_used(void *arg, const struct wm_flow *flow)
+static bool on_current(void *arg, const struct wm_rule *rule)
 {
-	((struct world *)arg)->used[nic_number(flow)]++;
+	return !((struct world *)arg)->outdated[nic_number(&rule->flow)];
+}
+
+static bool on_used(void *arg, const struct wm_rule *rule)
+{
+	struct world *w = arg;
+
+	w->used[nic_number(&rule->flow)]++;
+	return !w->outdated[nic_number(&rule->flow)];
 }
 
 static void on_gone(void *arg, const struct wm_flow *flow)
@@ -155,7 +163,7 @@ static void on_gone(void *arg, const struct wm_flow *flow)
 
 static void start(struct world *w)
 {
-	struct wm_rules_hooks hooks = { on_active, on_used, on_gone, w };
+	struct wm_rules_hooks hooks = { on_current, on_active, on_used, on_gone, w };
 
 	w->rules = wm_rules__new(&nic_ops, &w->nic, &w->options, &hooks);
 	assert_non_null(w->rules);

@@ -56,6 +56,7 @@ struct world {
 	struct wm_rules_options options;
 	uint64_t now;
 	int active[FLOWS], used[FLOWS], gone[FLOWS]; /* calls of the hooks */
+	bool outdated[FLOWS]; /* what the hooks answer: the rule is not wanted any more */
 };
 
 /* Fixtures of cmocka. The rules are made with 1000 rules, 10000 installs a

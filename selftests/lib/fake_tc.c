@@ -155,6 +155,8 @@ static void add(struct fake_tc *tc, const struct nlmsghdr *req, const struct tcm
 		return give_ack(tc, req, -EOPNOTSUPP, TC_STEER_TEXT);
 	if (tc->no_masks && seen.steers && seen.steer.sport_mask)
 		return give_ack(tc, req, -EOPNOTSUPP, TC_MASK_TEXT);
+	if (tc->no_rewriting && seen.rewrites)
+		return give_ack(tc, req, -EOPNOTSUPP, TC_REWRITING_TEXT);
 	if (tc->no_queues && seen.queue >= 0)
 		return give_ack(tc, req, -EOPNOTSUPP, TC_QUEUES_TEXT);
 	if (seen.mark == TC_REFUSED_MARK)

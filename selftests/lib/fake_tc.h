@@ -21,6 +21,7 @@ enum {
 
 #define TC_REFUSED_TEXT "nic: this mark brings bad luck"
 #define TC_QUEUES_TEXT "nic: action can't be offloaded"
+#define TC_REWRITING_TEXT "nic: pedit is not supported"
 #define TC_STEER_TEXT "nic: rule must match a flow"
 #define TC_MASK_TEXT "nic: ports must be matched in full"
 #define TC_FULL_TEXT "nic: flow table full"
@@ -40,6 +41,7 @@ struct fake_tc {
 	int ifindex;        /* 0: no such device */
 	bool no_clsact, no_flower, qdisc;
 	bool no_queues;     /* rules that name a queue get -EOPNOTSUPP and TC_QUEUES_TEXT */
+	bool no_rewriting;  /* those that rewrite an address TC_REWRITING_TEXT */
 	bool no_steering;   /* steering rules get -EOPNOTSUPP and TC_STEER_TEXT, */
 	bool no_masks;      /* those with a part of a port TC_MASK_TEXT */
 	bool bare_acks;     /* answers have the request in them, as without CAP_ACK */

@@ -96,14 +96,14 @@ def sh(command, check=True, timeout=60, **kwargs):
 
 
 class Process:
-    """A child that runs until it is stopped; its output goes to a file."""
+    """A child that runs until it is stopped; its output goes to a file, or its errors elsewhere."""
 
-    def __init__(self, command, log, env=None):
+    def __init__(self, command, log, env=None, stderr=subprocess.STDOUT):
         self.command = [str(word) for word in command]
         self.log = Path(log)
         with open(log, "ab") as out:
             self.child = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=out,
-                                          stderr=subprocess.STDOUT, preexec_fn=_die_with_parent,
+                                          stderr=stderr, preexec_fn=_die_with_parent,
                                           env=env)
         self.pid = self.child.pid
 
@@ -172,12 +172,12 @@ class Namespace:
         with self.entered():
             Path("/proc/sys", *name.split(".")).write_text(str(value), encoding="ascii")
 
-    def start(self, command, log=None, env=None):
+    def start(self, command, log=None, env=None, stderr=subprocess.STDOUT):
         """Start a child; it ends with the topology at the latest."""
         if isinstance(command, str):
             command = command.split()
         log = self.topology.dir / (log or f"{self.role}-{Path(str(command[0])).name}.log")
-        process = Process([*self.prefix(), *command], log, env)
+        process = Process([*self.prefix(), *command], log, env, stderr)
         self.processes.append(process)
         return process
 

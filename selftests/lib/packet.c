@@ -44,9 +44,10 @@ static void ipv4(struct frame *f, const char *src, const char *dst, const struct
 	size_t header = IP4 + 4 * s->options;
 
 	memset(ip, 0, header);
-	ip[0] = 0x40 | header / 4;
+	ip[0] = (s->version ?: 4) << 4 | header / 4;
 	ip[1] = s->tos;
 	put16(ip + 2, header + body + s->len_lie);
+	put16(ip + 4, s->id);
 	put16(ip + 6, s->frag);
 	ip[8] = 64;
 	ip[9] = s->proto;
@@ -62,7 +63,7 @@ static void ipv6(struct frame *f, const char *src, const char *dst, const struct
 	uint8_t *ip = f->data + f->len;
 
 	memset(ip, 0, IP6);
-	ip[0] = 0x60 | s->tos >> 4;
+	ip[0] = (s->version ?: 6) << 4 | s->tos >> 4;
 	ip[1] = s->tos << 4;
 	put16(ip + 4, body + (s->nexthdr ? 8 : 0) + s->len_lie);
 	ip[6] = s->nexthdr ?: s->proto;

@@ -19,7 +19,8 @@ struct packet_spec {
 	uint8_t options;     /* IPv4: words of options (NOPs) */
 	uint16_t payload;    /* bytes after the transport header */
 	uint16_t padding;    /* bytes after the IP packet */
-	uint16_t frag;       /* IPv4 frag_off field, host order */
+	uint16_t id, frag;   /* IPv4: those fields, host order */
+	uint8_t version;     /* that the IP header states; 0: the right one */
 	uint8_t nexthdr;     /* IPv6: an extension header of 8 bytes of this type */
 	int len_lie;         /* added to the length that the IP header states */
 	uint16_t cut;        /* bytes cut off the frame's end */

@@ -106,6 +106,7 @@ struct wm_dest prog_dest(uint32_t mark, uint16_t vip, const char *vip_addr, uint
 	memcpy(dest.vip_addr, v.word, sizeof(v.word));
 	memcpy(dest.real, r.word, sizeof(r.word));
 	memcpy(dest.dmac, packet_next_hop, sizeof(dest.dmac));
+	dest.max_frame = UINT16_MAX;
 	if (r.family == WM_IPV4) {
 		dest.encap = v.family == WM_IPV4 ? WM_ENCAP_4IN4 : WM_ENCAP_6IN4;
 		dest.csum4 = fixed_sum(&dest);

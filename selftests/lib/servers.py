@@ -30,18 +30,26 @@ http {{
 	server {{
 {listen}
 		location / {{ return 200 "{name}\\n"; }}
+		location /healthz {{
+			if (-f {dir}/sick) {{ return 503; }}
+			return 200 "well\\n";
+		}}
 	}}
 }}
 """
 
 
-def start_nginx(topology, port=80, reals=None):
-    """nginx on each real, on every VIP; answers with the real's name."""
+def start_nginx(topology, port=80, reals=None, own=False):
+    """nginx on each real, on every VIP and with `own` on the real's own addresses; answers with
+    the real's name, and to /healthz with 200, or 503 while there is a file "sick" beside its
+    configuration."""
     for real in reals or topology.reals:
         directory = topology.dir / f"nginx-{real.role}"
         directory.mkdir()
         listen = [f"\t\tlisten {vip}:{port};" for vip in topology.vips]
         listen += [f"\t\tlisten [{vip}]:{port};" for vip in topology.vips6]
+        listen += [f"\t\tlisten {real.address}:{port};",
+                   f"\t\tlisten [{real.address6}]:{port};"] if own else []
         conf = directory / "nginx.conf"
         conf.write_text(NGINX.format(dir=directory, name=real.role, listen="\n".join(listen)),
                         encoding="ascii")
@@ -99,12 +107,13 @@ class Wrk:
         return result
 
 
-def udp_socket(topology, address, port=7):
-    """A connected UDP socket of the client."""
+def udp_socket(topology, address, port=7, source=0):
+    """A connected UDP socket of the client, from any port or this one."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with topology.client.entered():
         sock = socket.socket(family, socket.SOCK_DGRAM)
         sock.settimeout(5 * SLOW)
+        sock.bind(("", source))
         sock.connect((address, port))
     return sock
 

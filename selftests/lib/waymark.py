@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""waymarkd, the CLI and the software NIC in a Topology."""
+"""waymarkd, the CLI and the softnic in a Topology."""
 import json
 import os
 import signal
@@ -7,12 +7,12 @@ import socket
 import struct
 from pathlib import Path
 
-from netns import LB_MAC, sh, wait_for
+from netns import LB_MAC, Failed, sh, wait_for
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 BUILD = Path(os.environ.get("BUILD", ROOT / "build")).resolve()
 
-NO_DAEMON = 3  # exit code of the CLI
+NO_DAEMON, UNSERVED = 3, 5  # exit codes of the CLI
 
 
 def yaml_text(config):
@@ -24,20 +24,21 @@ def yaml_text(config):
             continue
         lines.append("vips:")
         for vip in value:
-            lines.append("  - " + ", ".join(f"{k}: {json.dumps(v)}" for k, v in vip.items()
-                                            if k != "reals").replace(", ", "\n    "))
+            lines.append("  - " + "\n    ".join(f"{k}: {json.dumps(v)}" for k, v in vip.items()
+                                               if k != "reals"))
             lines.append("    reals:")
             lines += [f"      - {json.dumps(real)}" for real in vip["reals"]]
     return "\n".join(lines) + "\n"
 
 
 class SoftNic:
-    """The software NIC on the client's port of the wire."""
+    """The softnic on the client's port of the wire."""
 
-    # Offsets in struct wm_softnic_ctl, include/waymark/softnic.h.
+    # Offsets in struct wm_softnic_ctl, include/waymark/softnic_abi.h.
     KNOBS = {"mark_xor": (8, "I"), "mark_fixed": (12, "I"), "install_errno": (16, "I"),
              "install_every": (20, "I"), "install_lose": (24, "I"), "remove_errno": (28, "I"),
-             "remove_lose": (32, "I"), "install_delay_ns": (40, "Q")}
+             "remove_lose": (32, "I"), "install_delay_ns": (40, "Q"), "smac_fixed": (48, "6s"),
+             "smac_errno": (56, "I"), "stamp_lose": (60, "I")}
     COUNTERS = ("frames", "passed", "redirected", "marked", "missed", "control", "other", "no_room")
 
     def __init__(self, topology, capacity=None, mark_bits=None):
@@ -72,11 +73,25 @@ class SoftNic:
             found[int.from_bytes(key[32:34], "big")] = struct.unpack_from("=I", value)[0]
         return found
 
+    def addresses(self):
+        """Client's port -> source address that the rule writes, 6 bytes; zeros: none."""
+        found = {}
+        for entry in self._map("softnic_rules"):
+            key, value = (bytes(int(byte, 16) for byte in entry[k]) for k in ("key", "value"))
+            found[int.from_bytes(key[32:34], "big")] = value[6:12]
+        return found
+
+    def clear(self):
+        """It loses every rule, and says nothing."""
+        for entry in self._map("softnic_rules"):
+            sh(["bpftool", "map", "delete", "pinned", self.pin / "softnic_rules", "key", "hex",
+                *[byte.removeprefix("0x") for byte in entry["key"]]])
+
     def put(self, port, mark):
         """A rule that nobody knows of, for TCP from that port of 10.9.9.9 to a VIP."""
         key = bytes([10, 9, 9, 9]) + bytes(12) + bytes([10, 200, 1, 1]) + bytes(12) + \
             port.to_bytes(2, "big") + (80).to_bytes(2, "big") + bytes([6, 4, 0, 0])
-        value = struct.pack("=I28x", mark)
+        value = struct.pack("=I36x", mark)
         sh(["bpftool", "map", "update", "pinned", self.pin / "softnic_rules", "key", "hex",
             *[f"{byte:02x}" for byte in key], "value", "hex", *[f"{byte:02x}" for byte in value]])
 
@@ -86,7 +101,7 @@ class SoftNic:
         raw = bytearray(int(byte, 16) for byte in entry["value"])
         for name, value in knobs.items():
             offset, kind = self.KNOBS[name]
-            struct.pack_into("=" + kind, raw, offset, value)
+            struct.pack_into("=" + kind, raw, offset, value or (b"" if kind == "6s" else 0))
         sh(["bpftool", "map", "update", "pinned", self.pin / "softnic_ctl", "key", "hex",
             *"00 00 00 00".split(), "value", "hex", *[f"{byte:02x}" for byte in raw]])
 
@@ -101,7 +116,6 @@ class Balancer:
         self.socket = topology.dir / "control.sock"
         self.file = topology.dir / "waymark.yaml"
         self.daemon = None
-        self.number = 0
         topology.wire.run([BUILD / "waymark", "softnic", "wire", "lb"])
         self.config = config or self._standard(offload, ports, udp_ports)
         self.config.update(settings)
@@ -143,8 +157,8 @@ class Balancer:
         return [BUILD / "waymarkd", "-c", self.file, *options]
 
     def start(self, *options, wait=True):
-        self.number += 1
-        self.daemon = self.topology.lb.start(self.command(*options), log=f"waymarkd-{self.number}.log")
+        number = len(self.topology.lb.processes) + 1  # each daemon has a log of its own
+        self.daemon = self.topology.lb.start(self.command(*options), log=f"waymarkd-{number}.log")
         if wait:
             wait_for(self._answers, "waymarkd to answer", self.patience)
         return self
@@ -152,7 +166,7 @@ class Balancer:
     def _answers(self):
         if not self.daemon.running():
             raise AssertionError(f"waymarkd ended: {self.daemon.output()}")
-        return self.cli("status", check=False).returncode == 0
+        return self.cli("status", check=False).returncode in (0, UNSERVED)
 
     def run(self, *options):
         """A waymarkd that shall end by itself."""
@@ -183,8 +197,12 @@ class Balancer:
         return self.topology.lb.run([BUILD / "waymark", "--socket", self.socket, *arguments], check)
 
     def ask(self, *arguments):
-        """A command's answer, parsed."""
-        return json.loads(self.cli("--json", *arguments).stdout)
+        """A command's answer, parsed. That an interface is not served is an answer too."""
+        done = self.cli("--json", *arguments, check=False)
+        if done.returncode not in (0, UNSERVED):
+            raise Failed(f"waymark {' '.join(map(str, arguments))}: exit code {done.returncode}\n"
+                         f"{done.stdout}{done.stderr}")
+        return json.loads(done.stdout)
 
     def counters(self):
         return self.ask("stats")["counters"]

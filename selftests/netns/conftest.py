@@ -19,6 +19,8 @@ alive = []  # topologies, for the logs
 def pytest_configure(config):
     config.addinivalue_line("markers", "kernel: what it tests is the kernel's too: run in a guest "
                             "with the series as well")
+    config.addinivalue_line("markers", "links: wants links that a small kernel has not: run in a "
+                            "guest as well")
 
     def end(number, _frame):
         raise KeyboardInterrupt(f"signal {number}")

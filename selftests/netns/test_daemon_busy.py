@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0
 """waymarkd while a reload is under way: it answers, promotes, and ends when told to.
 
-A configuration file that is a FIFO holds a reload for as long as a test wants; the
-rest is told by the order of replies."""
+Who has a lease on the configuration file holds a reload for as long as a test wants (the
+kernel gives up after 45 s); the rest is told by the order of replies."""
+import fcntl
 import os
 import select
+import signal
 
 import pytest
 from netns import wait_for
@@ -42,24 +44,30 @@ def reweighted(balancer, weight):
     return yaml_text(balancer.config)
 
 
+@pytest.fixture(autouse=True)
+def lease_signal():
+    """The kernel says with SIGIO that somebody waits for the lease."""
+    before = signal.signal(signal.SIGIO, signal.SIG_IGN)
+    yield
+    signal.signal(signal.SIGIO, before)
+
+
 class Held:
-    """The configuration comes through a FIFO: who opened it waits until let go."""
+    """A lease on the configuration: who opens it waits until let go."""
 
     def __init__(self, balancer):
-        self.path = balancer.file
-        self.path.unlink()
-        os.mkfifo(self.path)
+        self.file = open(balancer.file, "r+", encoding="utf-8")
+        fcntl.fcntl(self.file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
 
     def opened(self):
-        """The writing end; there is none before somebody reads."""
-        return wait_for(lambda: os.fdopen(os.open(self.path, os.O_WRONLY | os.O_NONBLOCK), "w"),
-                        "the daemon to open its configuration")
+        wait_for(lambda: fcntl.fcntl(self.file, fcntl.F_GETLEASE) != fcntl.F_WRLCK,
+                 "the daemon to open its configuration")
 
     def let_go(self, text):
-        pipe = self.opened()
-        os.set_blocking(pipe.fileno(), True)
-        with pipe:
-            pipe.write(text)
+        self.opened()
+        self.file.truncate(0)
+        self.file.write(text)
+        self.file.close()  # and with it the lease
 
 
 def test_others_are_served_and_flows_promoted_meanwhile(balancer, clients):
@@ -87,7 +95,7 @@ def test_reloads_asked_for_meanwhile_are_one_more(balancer, clients):
     before = first.ask("status")["reloads"]
     held = Held(balancer)
     first.send(command="reload")
-    pipe = held.opened()
+    held.opened()
     for client in others:
         # Both lines are read in one go: with the first reply the second is under way.
         client.sock.sendall(b'{"command": "status"}\n{"command": "reload"}\n')
@@ -98,9 +106,7 @@ def test_reloads_asked_for_meanwhile_are_one_more(balancer, clients):
     final.write_text(reweighted(balancer, 9), encoding="utf-8")
     final.rename(balancer.file)
     assert all(pending(client) for client in clients)
-    os.set_blocking(pipe.fileno(), True)
-    with pipe:
-        pipe.write(text)
+    held.let_go(text)
 
     assert "1 real reweighted" in first.reply()["data"]["summary"]
     answers = [client.reply() for client in others]
@@ -115,7 +121,7 @@ def test_error_reaches_all_who_wait(balancer, clients):
     before = clients[2].ask("real")
     held = Held(balancer)
     clients[0].send(command="reload")
-    held.let_go("interface: eth0\nvips: [ { address: nonsense } ]\n")
+    held.let_go("interface: eth0\nvips: [ { address: nonsense, port: 1, reals: [] } ]\n")
     reply = clients[0].reply()
     assert not reply["ok"] and reply["errno"] == 22 and ":2:" in reply["error"]
     assert clients[2].ask("status")["last_reload"]["text"] == reply["error"]
@@ -143,11 +149,35 @@ def test_client_that_does_not_wait_is_let_go(balancer, clients):
 
 
 def test_ends_though_the_file_never_comes(balancer, clients):
-    Held(balancer)
+    held = Held(balancer)
     clients[0].send(command="reload")
     wait_for(lambda: clients[1].ask("status")["reload_state"] == "reading", "the reload to begin")
     assert balancer.stop() == 0
     assert clients[0].reply() is None
+    held.file.close()
+
+
+def test_ends_at_once_though_its_first_file_never_comes(balancer):
+    assert balancer.stop() == 0
+    held = Held(balancer)
+    balancer.start(wait=False)
+    held.opened()
+    assert balancer.stop() == -signal.SIGTERM
+    held.file.close()
+
+
+def test_what_is_no_file_is_refused(balancer, clients):
+    before = clients[0].ask("vip")
+    balancer.file.unlink()
+    os.mkfifo(balancer.file)
+    assert "it is a pipe, not a file" in clients[0].refused("reload")
+    assert clients[0].ask("vip") == before
+    assert balancer.stop() == 0
+    balancer.file.unlink()
+    balancer.file.symlink_to("/dev/zero")
+    for options in ([], ["-n"]):
+        done = balancer.run(*options)
+        assert done.returncode == 1 and "it is a device or a socket, not a file" in done.stderr
 
 
 def large(balancer, gateway="02:00:00:00:00:99"):

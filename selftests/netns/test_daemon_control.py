@@ -1,15 +1,21 @@
 # SPDX-License-Identifier: GPL-2.0
-"""waymarkd's control protocol as waymark/ctl.h has it, what it refuses at start
+"""waymarkd's control protocol as its table has it, what it refuses at start
 and at reload, next hops, and what it tells the service manager."""
+import contextlib
 import json
 import os
 import re
+import resource
 import signal
 import socket
+import struct
 import time
+from pathlib import Path
 
 import pytest
+from hostile import Lingering
 from netns import sh, wait_for
+from protocol import faults_of, read_protocol
 from servers import HttpConnection, start_nginx
 from waymark import BUILD, ROOT, Balancer, Client, SoftNic, attach_decap, proven_flow
 
@@ -49,6 +55,18 @@ def running(balancer):
     return balancer.start()
 
 
+def test_descriptors_that_come_along_hold_nobody_up(running):
+    """The last reference to a socket that lingers is not for the loop to close."""
+    status = b'{"command": "status"}\n'
+    with Lingering() as far:
+        for messages in ([status], [status, b"no JSON\n", status], [b"x"], [b"\0" * 4096] * 4):
+            far.pass_on(running.socket, socket.SOCK_STREAM, *messages)
+            assert running.ask("status")["pid"] == running.daemon.pid
+        far.pass_on(running.socket, socket.SOCK_STREAM, status, status)
+        assert running.stop() == 0
+    assert not running.daemon.running()
+
+
 def dests_entry(balancer, ident):
     """The bytes of a destination in the data plane."""
     key = [str(b) for b in ident.to_bytes(4, "little")]
@@ -73,69 +91,12 @@ def state(balancer):
 
 # --- shapes ---
 
-TRAFFIC = {"packets", "marked", "bytes", "flows"}
 FLOW = {"protocol", "source", "destination"}
-RULE = {"state", "mark", "dest", "real", "packets", "bytes", "age_s"}
-
-# command -> keys of its data, those of nested objects as "a.b", of lists as "a[].b"
-SHAPES = {
-    "status": {
-        "version", "pid", "uptime_s", "config", "interfaces", "mode", "lane", "adopted", "prog_id",
-        "abi", "queues",
-        "vips", "reals", "dests", "dests_max", "retiring", "flows_max", "packets", "bytes", "marked",
-        "offload", "offload.backend", "offload.rules", "offload.rules_max", "offload.table",
-        "offload.table_used", "offload.mark_bits",
-        "offload.backing_off", "offload.steering_rules", "offload.steered", "offload.to_steer",
-        "offload.steering_why", "reloads", "reload_state", "last_reload", "last_reload.ok", "last_reload.text",
-        "last_reload.age_s"},
-    "vip": {f"[].{k}" for k in TRAFFIC | {"name", "address", "port", "protocol", "number", "hash",
-                                           "offload", "ring", "reals"}},
-    "real": {f"[].{k}" for k in TRAFFIC | {"vip", "address", "weight", "dest", "slots", "share"}},
-    "dest": {f"[].{k}" for k in TRAFFIC | {"dest", "mark", "generation", "vip", "real", "state"}},
-    "flow": FLOW | {"in_table", "dest", "real", "idle_s", "state", "counted", "rule"}
-            | {f"rule.{k}" for k in RULE},
-    "flows": {"total", "rules"} | {f"rules[].{k}" for k in FLOW | RULE | {"vip", "interface"}},
-    "mark": {"mark", "dest", "generation", "meaning", "vip", "real"},
-    "stats": {
-        "counters", "bytes", "offload", "offload.candidates", "offload.installed",
-        "offload.refused", "offload.full", "offload.held", "offload.failed_removals",
-        "offload.active", "offload.installing", "offload.deleting", "offload.ended",
-        "offload.ended.idle", "offload.ended.closed", "offload.ended.dest-gone",
-        "offload.ended.evicted", "offload.ended.stale", "offload.packets", "offload.bytes",
-        "events", "events.read", "events.lost"},
-    "ring": {"vip", "reals", "slot"},
-    "where": FLOW | {"vip", "slot", "dest", "real", "outer_source", "flow", "flow.dest",
-                     "flow.real"},
-    "reload": {"summary"},
-}
 
 
-def keys_of(value, path=""):
-    """All keys in a reply, in the notation of SHAPES."""
-    if isinstance(value, list):
-        return set().union(*(keys_of(v, path + "[]") for v in value), set())
-    if not isinstance(value, dict):
-        return set()
-    found = set()
-    for key, inner in value.items():
-        name = f"{path}.{key}" if path else key
-        found.add(name)
-        found |= keys_of(inner, name)
-    return found
-
-
-def documented(command):
-    """The words of the command's paragraph in ctl.h."""
-    text = (ROOT / "include/waymark/ctl.h").read_text(encoding="ascii")
-    block = re.search(rf"^ \* {command}\b(.*?)(?=^ \* \S|^ \*/)", text, re.M | re.S).group(1)
-    return set(re.findall(r"[a-z][a-z0-9_-]*", block.replace("->", " ")))
-
-
-@pytest.mark.parametrize("command", SHAPES)
-def test_shapes_here_are_those_of_the_header(command):
-    words = documented(command)
-    for key in SHAPES[command]:
-        assert re.split(r"[.\]]", key)[-1] in words
+@pytest.fixture(scope="module")
+def protocol():
+    return read_protocol(BUILD / "waymark")
 
 
 @pytest.fixture(scope="module")
@@ -144,18 +105,33 @@ def flow(daemon):
     return proven_flow(daemon)
 
 
-@pytest.mark.parametrize("command,arguments", [
+# Every request but xsk, which test_local.py asks: request -> arguments, None for those of a flow.
+ASKED = [
     ("status", {}), ("vip", {}), ("real", {}), ("real", {"vip": WEB}), ("dest", {}),
     ("flows", {}), ("flows", {"max": 1}), ("mark", {"mark": 1}), ("stats", {}),
-    ("ring", {"vip": WEB}), ("reload", {}), ("flow", None), ("where", None)])
-def test_shape(daemon, flow, client, command, arguments):
+    ("ring", {"vip": WEB}), ("reload", {}), ("flow", None), ("where", None)]
+
+
+# What may be missing in general, but not from these replies.
+THERE_BY_NOW = {"status": "last_reload", "flow": "rule", "where": "flow"}
+
+
+def test_every_request_is_asked_here(protocol):
+    assert {request for request, _ in ASKED} | {"xsk"} == set(protocol)
+
+
+@pytest.mark.parametrize("command,arguments", ASKED)
+def test_a_reply_has_the_keys_of_the_table_with_their_types(daemon, flow, client, protocol,
+                                                            command, arguments):
     if command == "status":
         client.ask("reload")  # so that there is a last one
     data = client.ask(command, **(flow if arguments is None else arguments))
-    found = keys_of(data)
-    if command == "stats":
-        found = {k for k in found if not k.startswith("counters.")}
-    assert found == SHAPES[command]
+    assert faults_of(protocol[command], data) == []
+    rows = protocol[command]["list"]
+    if rows is not None:
+        assert data[rows] if rows else data
+    if command in THERE_BY_NOW:
+        assert data[THERE_BY_NOW[command]] is not None
 
 
 def test_counters_are_those_of_the_abi(client):
@@ -181,7 +157,7 @@ def test_types(daemon, flow, client):
     for row in client.ask("dest"):
         assert row["state"] == "live" and row["mark"] & 0xfff == row["dest"]
     one = client.ask("flow", **flow)
-    assert one["in_table"] is True and one["state"] == "proven" and one["counted"] >= 8
+    assert one["in_table"] is True and one["state"] == "proven" and one["counted"] is None
     assert one["rule"]["dest"] == one["dest"] and one["rule"]["real"] == one["real"]
     where = client.ask("where", **flow)
     assert where["flow"]["dest"] == where["dest"] == one["dest"]
@@ -407,6 +383,57 @@ def test_second_daemon_on_the_interface_names_the_first(running):
     assert running.ask("status")["pid"] == running.daemon.pid
 
 
+def lock_name(balancer):
+    """The abstract name that goes with the lock of eth0, as bind() wants it."""
+    link = json.loads(balancer.topology.lb.run("ip -j link show eth0").stdout)[0]
+    netns = os.stat(f"/run/netns/{balancer.topology.lb.name}").st_ino
+    return f"\0waymarkd/{netns}/{link['ifindex']}"
+
+
+def take_lock_name(balancer, user):
+    with balancer.topology.lb.entered():
+        taken = socket.socket(socket.AF_UNIX)
+    taken.bind(lock_name(balancer))
+    os.seteuid(user)
+    try:
+        taken.listen()  # the kernel notes who does this
+    finally:
+        os.seteuid(0)
+    return taken
+
+
+def test_other_user_cannot_take_the_lock(balancer):
+    with take_lock_name(balancer, 65534):
+        balancer.start()
+        assert f"process {os.getpid()} of user 65534 has the socket name" in balancer.daemon.output()
+        done = balancer.run("--control", balancer.topology.dir / "other.sock")
+        assert done.returncode == 1
+        assert f"eth0 is already served by waymarkd, pid {balancer.daemon.pid}" in done.stderr
+        _, netns, index = lock_name(balancer).split("/")
+        assert Path(f"/run/waymark/lock/if-{netns}-{index}").stat().st_mode & 0o777 == 0o600
+
+
+def test_lock_of_a_daemon_with_another_run_directory_counts(balancer):
+    """Or of an older version: such a one has the socket name and no file that we see."""
+    with take_lock_name(balancer, 0):
+        done = balancer.run()
+    assert done.returncode == 1
+    assert f"eth0 is already served by waymarkd, pid {os.getpid()}" in done.stderr
+    assert balancer.prog_id() is None
+
+
+def test_lock_goes_with_the_process_however_it_ends(running):
+    _, netns, index = lock_name(running).split("/")
+    file = Path(f"/run/waymark/lock/if-{netns}-{index}")
+    assert file.read_text(encoding="ascii") == f"{running.daemon.pid}\n"
+    running.kill()
+    assert file.exists()
+    running.start()
+    assert file.read_text(encoding="ascii") == f"{running.daemon.pid}\n"
+    assert running.stop() == 0
+    assert not file.exists()
+
+
 def test_control_socket_in_use_is_refused_before_anything_is_touched(running):
     net = running.topology
     net.lb.ip("link add other0 type veth peer name other1")
@@ -614,13 +641,31 @@ def test_reload_error_has_its_line_and_changes_nothing(balancer_once):
     assert state(balancer_once) == before
 
 
+def test_unit_reloads_with_the_result(balancer_once):
+    """`systemctl reload` fails if the file is bad: it runs what the unit says."""
+    unit = (ROOT / "Documentation/examples/waymarkd.service.in").read_text(encoding="utf-8")
+    program, *arguments = re.search("^ExecReload=(.*)$", unit, re.M).group(1).split()
+    command = ["env", f"WAYMARK_SOCKET={balancer_once.socket}", BUILD / Path(program).name, *arguments]
+    run = lambda: balancer_once.topology.lb.run(command, check=False)
+    before = balancer_once.ask("status")["reloads"]
+    assert run().returncode == 0
+    balancer_once.write("interface: eth0\n")
+    bad = run()
+    balancer_once.write()
+    assert bad.returncode == 1 and "vips" in bad.stderr
+    assert balancer_once.ask("status")["reloads"] == before + 2
+
+
 def test_what_may_change_does(balancer_once):
     config = balancer_once.config
     config["gateway"] = "02:00:00:00:00:77"
     config["vips"][0]["reals"][0]["weight"] = 50
     balancer_once.write()
-    assert "reweighted" in balancer_once.reload()["summary"]
+    reload = balancer_once.reload()
+    assert reload["summary"].startswith("gateway changed; 1 real reweighted, ")
     dest = balancer_once.ask("real", WEB)[0]
+    assert reload["changes"] == [f"vip {WEB}: real {dest['address']} has weight 50 instead of 100"]
+    assert "\nwaymarkd: " + reload["changes"][0] + "\n" in balancer_once.daemon.output()
     assert dest["share"] == pytest.approx(1 / 3, abs=0.02) and dest["weight"] == 50
     assert next_hop(balancer_once, dest["dest"]) == "02:00:00:00:00:77"
     del config["gateway"]
@@ -642,6 +687,7 @@ def test_real_without_next_hop_is_named_and_comes_in_later(balancer):
     def slots():
         rows = [r for r in balancer.ask("real", WEB) if r["address"] == MISSING]
         assert rows[0]["weight"] == 100
+        assert rows[0]["why"] == (None if rows[0]["slots"] else f"its next hop {MISSING} does not answer")
         return rows[0]["slots"]
 
     assert slots() == 0
@@ -651,6 +697,79 @@ def test_real_without_next_hop_is_named_and_comes_in_later(balancer):
     wait_for(lambda: slots() > 20000, "its share of the ring")
     assert balancer.ask("mark", str(mark))["meaning"] == "live"
     assert next_hop(balancer, mark & 0xfff) == "02:00:0a:c8:02:0b"
+
+
+def test_real_says_why_it_has_no_slots(balancer):
+    balancer.vip(WEB)["reals"] += [{"address": "203.0.113.9", "weight": 100},
+                                   {"address": "10.200.0.1", "weight": 100}]
+    balancer.vip(WEB)["reals"][1]["weight"] = 0
+    balancer.write()
+    balancer.start()
+    assert [r["why"] for r in balancer.ask("real", WEB)] == [
+        None, "its weight is 0", "no way to it: Network is unreachable", "it is an address of this machine"]
+
+
+def test_drops_of_a_vip_without_weights_are_counted_as_its_own(balancer):
+    net = balancer.topology
+    balancer.start()
+    weights = balancer.vip(WEB)["reals"]
+    for real in weights:
+        real["weight"] = 0
+    balancer.write()
+    balancer.reload()
+    assert "vip tcp4-1-80: all reals have weight 0: new flows are dropped" in balancer.daemon.output()
+    assert {r["why"] for r in balancer.ask("real", WEB)} == {"its weight is 0"}
+    with net.client.entered():
+        sock = socket.socket()
+        sock.setblocking(False)
+        sock.connect_ex((net.vips[0], 80))
+    dropped = lambda: {v["name"]: v["dropped"] for v in balancer.ask("vip")}
+    wait_for(lambda: dropped()[WEB] > 0, "the first drop")
+    sock.close()
+    assert dropped()[WEB] == balancer.counters()["drop_no_real"]
+    assert not any(n for name, n in dropped().items() if name != WEB)
+    # They stay its own in another ring, and with another daemon.
+    for real in weights:
+        real["weight"] = 100
+    balancer.write()
+    balancer.reload()
+    balancer.kill()
+    balancer.start()
+    assert dropped()[WEB] == balancer.counters()["drop_no_real"] > 0
+
+
+def test_many_reals_without_next_hop_are_one_line(balancer):
+    lost = [f"10.200.77.{i}" for i in range(1, 201)]
+    balancer.vip(WEB)["reals"] += [{"address": address, "weight": 100} for address in lost]
+    balancer.write()
+    balancer.start()
+    lines = [line for line in balancer.daemon.output().splitlines() if "packets before" in line]
+    assert len(lines) == 1 and "200 reals get no packets before their next hops answer" in lines[0]
+    assert f"{lost[0]}, " in lines[0] and "and 196 more" in lines[0]
+    real = balancer.topology.reals[0]
+    real.sysctl("net.ipv4.conf.all.arp_ignore", 8)  # silent until all are there
+    batch = balancer.topology.dir / "addresses"
+    batch.write_text("".join(f"address add {address}/32 dev eth0\n" for address in lost[:150]),
+                     encoding="ascii")
+    real.ip(f"-batch {batch}")
+    real.sysctl("net.ipv4.conf.all.arp_ignore", 1)
+
+    def all_have_slots():
+        return sum(bool(r["slots"]) for r in balancer.ask("real", WEB)) == 152
+
+    wait_for(all_have_slots, "their shares of the ring")
+    lines = [line for line in balancer.daemon.output().splitlines() if "answer" in line]
+    assert len(lines) < 20  # they may answer in several bursts
+
+
+def test_restart_has_no_news(running):
+    running.vip(WEB)["reals"][0]["weight"] = 7
+    running.write()
+    running.reload()
+    running.stop()
+    running.start()
+    log = running.daemon.output()
+    assert "nothing to change" in log and "weight" not in log, log
 
 
 def test_next_hop_that_moves_is_followed(running):
@@ -724,7 +843,9 @@ def test_one_of_two_interfaces_vanishes_and_comes_back(balancer):
         net.lb.ip("link delete eth1")
         wait_for(lambda: "interface eth1 is gone: it is served again" in
                  balancer.daemon.output()[len(before):], "the message")
-        assert balancer.ask("status")["prog_id"] == balancer.prog_id()
+        status = balancer.ask("status")
+        assert status["prog_id"] == balancer.prog_id()
+        assert status["unserved"] == ["eth1: there is no such interface"]
         make()
         wait_for(lambda: "interface eth1 is back, and served again" in
                  balancer.daemon.output()[len(before):], "eth1 to be served")
@@ -739,6 +860,111 @@ def test_program_that_somebody_takes_off_is_said(running):
     running.topology.lb.ip("link set dev eth0 xdp off")
     wait_for(lambda: "took the program off eth0" in running.daemon.output(), "the message")
     assert running.ask("status")
+
+
+def test_closed_descriptors_are_not_taken_for_sockets(balancer):
+    """Else log lines are written into them."""
+    command = ["/bin/sh", "-c", 'exec "$0" "$@" <&- >&- 2>&-', *balancer.command("-v")]
+    balancer.daemon = balancer.topology.lb.start(command, log="closed.log")
+    wait_for(balancer._answers, "waymarkd to answer")
+    for fd in range(3):
+        assert os.readlink(f"/proc/{balancer.daemon.pid}/fd/{fd}") == "/"
+    balancer.hup()
+    wait_for(lambda: balancer.ask("status")["reloads"], "the reload")
+    assert balancer.stop() == 0
+
+
+def netlink_ports(pid):
+    """Numbers of a namespace's rtnetlink sockets that listen to a group."""
+    with open(f"/proc/{pid}/net/netlink", encoding="ascii") as file:
+        rows = [line.split() for line in file][1:]
+    return [int(row[2]) for row in rows if row[1] == "0" and int(row[3], 16)]
+
+
+def test_messages_that_are_not_the_kernels_are_passed_over(running):
+    """Anybody with CAP_NET_ADMIN may write to a netlink socket of ours."""
+    net = running.topology
+    real = running.ask("real", WEB)[0]
+    before = next_hop(running, real["dest"])
+    index = json.loads(net.lb.run("ip -j link show eth0").stdout)[0]["ifindex"]
+    gone = struct.pack("=BxHiII", 0, 1, index, 0, 0xffffffff)
+    moved = struct.pack("=BxxxiHBB", socket.AF_INET, index, 2, 0, 1) + \
+        struct.pack("=HH", 8, 1) + socket.inet_aton(real["address"]) + \
+        struct.pack("=HH6sxx", 10, 2, bytes.fromhex("020000000066"))
+    with net.lb.entered():
+        forger = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)
+    ports = netlink_ports(running.daemon.pid)
+    assert len(ports) >= 2
+    with forger:
+        for kind, payload in ((17, gone), (28, moved)):
+            message = struct.pack("=IHHII", 16 + len(payload), kind, 0, 0, 0) + payload
+            for port in ports:
+                forger.sendto(message, (port, 0))
+
+    # A genuine one behind them is heard.
+    other = running.ask("real", WEB)[1]
+    net.lb.ip(f"neighbour replace {other['address']} lladdr 02:00:00:00:00:55 dev eth0 nud reachable")
+    wait_for(lambda: next_hop(running, other["dest"]) == "02:00:00:00:00:55", "the kernel's own")
+    assert next_hop(running, real["dest"]) == before
+    assert "is gone" not in running.daemon.output() and running.daemon.running()
+
+
+# --- out of descriptors ---
+
+
+def started_with(balancer, descriptors):
+    """Whether waymarkd comes up with so few; if not, what it said."""
+    command = ["prlimit", f"--nofile={descriptors}", *balancer.command()]
+    balancer.daemon = balancer.topology.lb.start(command, log=f"few-{descriptors}.log")
+
+    def is_up():
+        return "serving 4 vips" in balancer.daemon.output()
+
+    wait_for(lambda: is_up() or not balancer.daemon.running(), "waymarkd to start or to end")
+    return is_up(), balancer.daemon.output()
+
+
+def test_out_of_descriptors_is_not_taken_for_a_strange_program(running):
+    """What there is to say is what to raise, and not to take the program off."""
+    prog, marks = running.prog_id(), state(running)[0]
+    running.kill()
+    said = 0
+    for descriptors in range(10, 120):
+        up, text = started_with(running, descriptors)
+        assert running.prog_id() == prog
+        if up:
+            break
+        assert "take it off" not in text and "Too many open files" in text, text
+        said += "cannot open the maps of the running program" in text and "LimitNOFILE" in text
+    assert up and said > 5
+    assert running.stop() == 0
+    running.start()
+    assert running.prog_id() == prog
+    assert [d["mark"] for d in state(running)[0]] == [d["mark"] for d in marks]
+
+
+def test_client_is_told_that_there_are_no_descriptors(running):
+    pid = running.daemon.pid
+    there = len(os.listdir(f"/proc/{pid}/fd"))
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (there + 3, there + 3))
+    clients = [Client(running.socket) for _ in range(3)]
+    assert all(client.ask("status")["pid"] == pid for client in clients)
+    refused = 0
+    for _ in range(8):
+        late = Client(running.socket)
+        with contextlib.suppress(BrokenPipeError):
+            late.send(command="status")
+        # The descriptor of the one before may be free by now, or not yet.
+        reply = late.reply()
+        assert reply["ok"] is True or "no descriptor left" in reply["error"]
+        refused += not reply["ok"]
+        late.close()
+    assert refused
+    assert running.daemon.output().count("a connection cannot be taken: Too many open files") == 1
+    clients[0].close()
+    wait_for(lambda: running.cli("status", check=False).returncode == 0, "a place")
+    for client in clients[1:]:
+        client.close()
 
 
 class Manager:

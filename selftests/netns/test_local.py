@@ -3,19 +3,25 @@
 is a real of a vip. waymarkd makes its AF_XDP sockets and hands them over; veth,
 copy mode, two queues. The consumer is Documentation/examples/responder.c."""
 import contextlib
+import functools
 import itertools
 import json
 import os
 import re
+import resource
+import select
 import shutil
 import signal
 import socket
 import struct
+import time
 
 import pytest
+from hostile import Lingering
 from netns import LB_MAC, SLOW, wait_for
+from protocol import faults_of, read_protocol
 from servers import ask_udp, start_udp_echo, udp_socket
-from waymark import BUILD, Balancer, SoftNic, attach_decap
+from waymark import BUILD, Balancer, Client, SoftNic, attach_decap
 
 NOBODY = 65534
 PORT = 7
@@ -87,8 +93,15 @@ def running(net):
     return net
 
 
+@functools.cache
+def shape_of_stats():
+    return read_protocol(BUILD / "waymark")["xsk"]
+
+
 def stats(net, *name):
-    return net.balancer.ask("xsk", "stats", *name)
+    answer = net.balancer.ask("xsk", "stats", *name)
+    assert faults_of(shape_of_stats(), answer) == []
+    return answer
 
 
 def connected(net, *name):
@@ -291,6 +304,7 @@ def test_local_and_distant_reals_share_a_vip(net):
     net.balancer.write()
     net.balancer.start()
     consumer = Consumer(net)
+    wait_for(lambda: shares(net)[0] > 0, "it to get its share")
     made = flows(net, net.vips[0], 40)
     for flow in made:
         flow.send(b"who")
@@ -299,6 +313,94 @@ def test_local_and_distant_reals_share_a_vip(net):
     assert 0 < here < 40
     assert all(answer in (b"who", b"real1 who") for answer in answers)
     assert consumer.finish()["packets"] == here
+
+
+def shares(net, vip=f"udp4-1-{PORT}"):
+    """Slots of each real of a vip, in the order of the configuration."""
+    return [row["slots"] for row in net.balancer.ask("real", vip)]
+
+
+@pytest.fixture
+def shared_vip(net):
+    """A vip of the consumer and of two distant reals."""
+    net.balancer.vip(f"udp4-1-{PORT}")["reals"] += net.balancer.reals(which=[1, 2])
+    net.balancer.write()
+    net.balancer.start()
+    return net
+
+
+new_ports = itertools.count(20000)  # none of them is a former flow's
+
+
+def ask_all(net, number=40):
+    """Answers to as many new flows; all of them have to come."""
+    made = [udp_socket(net, net.vips[0], PORT, next(new_ports)) for _ in range(number)]
+    for flow in made:
+        flow.send(b"who")
+    answers = [flow.recv(2048) for flow in made]
+    for flow in made:
+        flow.close()
+    return answers
+
+
+def test_a_consumer_that_is_gone_gets_no_new_flows(shared_vip):
+    net = shared_vip
+    first = net.balancer.ask("real", f"udp4-1-{PORT}")[0]
+    assert (first["slots"], first["why"]) == (0, "no process is the local consumer now")
+    assert b"who" not in ask_all(net)
+    assert "echo: nobody" in net.balancer.cli("status").stdout
+    for end in ("kill", "finish"):
+        consumer = Consumer(net)
+        wait_for(lambda: shares(net)[0] > 0, "it to get its share")
+        assert f"echo: process {consumer.process.pid}" in net.balancer.cli("status").stdout
+        assert b"who" in ask_all(net)
+        consumer.process.kill() if end == "kill" else consumer.finish()
+        wait_for(lambda: shares(net)[0] == 0, "others to get its share")
+        assert sum(shares(net)) == 65537
+        assert b"who" not in ask_all(net)
+    assert "has gone: new flows go to other reals" in net.balancer.daemon.output()
+    assert not dropped(net)
+    # The vip that is its own keeps its ring, and waits.
+    assert shares(net, f"udp6-1-{PORT}") == [65537]
+
+
+def test_its_share_outlives_the_daemon(shared_vip):
+    net = shared_vip
+    consumer = Consumer(net)
+    wait_for(lambda: shares(net)[0] > 0, "it to get its share")
+    before = shares(net)
+    net.balancer.kill()
+    consumer.process.signal(signal.SIGSTOP)  # it cannot say that it is there
+    net.balancer.start()
+    assert shares(net) == before or "has not come back" in net.balancer.daemon.output()
+    wait_for(lambda: shares(net)[0] == 0, "the daemon's patience to end")
+    assert "local consumer echo has not come back" in net.balancer.daemon.output()
+    net.balancer.stop()
+    net.balancer.start()  # this one knows already
+    assert shares(net)[0] == 0
+    assert "has not come back" not in net.balancer.daemon.output()
+    consumer.process.signal(signal.SIGCONT)
+    wait_for(lambda: shares(net) == before, "it to be back")
+    assert b"who" in ask_all(net)
+    consumer.finish()
+
+
+def test_what_a_consumer_leaves_behind_gets_nothing(shared_vip):
+    """Its sockets live on in another process; its packets do not go there."""
+    net = shared_vip
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as peer:
+        peer.settimeout(30 * SLOW)
+        peer.connect(str(net.local_socket))
+        peer.send(hello(NEW))
+        kept = socket.recv_fds(peer, 4096, 253)[1]
+        wait_for(lambda: shares(net)[0] > 0, "it to get its share")
+    wait_for(lambda: shares(net)[0] == 0, "others to get its share")
+    flow = udp_socket(net, net.vips6[0], PORT)  # of a vip that is its own
+    for number in range(5):
+        ping(flow, number)
+    wait_for(lambda: dropped(net) == {"drop_local": 5}, "drops with a reason")
+    for fd in kept:
+        os.close(fd)
 
 
 def test_dns_questions_are_answered(running):
@@ -344,6 +446,8 @@ def two_nics(net):
                     f"address {SECOND_MAC} netns {net.lb.name}")
         net.wire.sysctl("net.ipv6.conf.lb1.disable_ipv6", 1)
         net.wire.ip("link set lb1 master br0 up")
+        # Else it answers ARP for eth0's address: frames for eth0 would carry its own.
+        net.lb.sysctl("net.ipv4.conf.eth1.arp_ignore", 1)
         net.lb.ip("link set eth1 up")
 
     net.connect_second = connect_second
@@ -581,14 +685,174 @@ def test_stats_without_a_local_consumer(net):
     assert done.returncode == 1 and "no local consumer" in done.stderr
 
 
+HANDOVER = 8 * 4 + 4 * (16 + 4) + 256  # bytes of struct wm_handover
+NEW, RESUME, OFFER, REFUSE = 1, 2, 3, 4
+
+
+def hello(kind, queues=2, device=b"eth0"):
+    return struct.pack("=8I16sI", 0x68786d77, 2, kind, 0, 2048, 64, 0, 1, device,
+                       queues).ljust(HANDOVER, b"\0")
+
+
+def test_the_log_is_not_a_strangers(running):
+    """Neither its words nor its lines are for whoever connects."""
+    began, number = time.monotonic(), 200
+    for _ in range(number):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as peer:
+            peer.settimeout(5 * SLOW)
+            peer.connect(str(running.local_socket))
+            socket.send_fds(peer, [hello(RESUME, device=b"e\n<0>x\r\x1b[2J\xff")], [0, 1, 2])
+            kind, text = struct.unpack_from("=8xI100x256s", peer.recv(4096).ljust(HANDOVER, b"\0"))
+            assert kind == REFUSE and b"sockets are for 2 queues of e" in text
+    seconds = time.monotonic() - began
+    log = running.balancer.daemon.log.read_bytes()
+    assert b"queues of e\\x0a<0>x\\x0d\\x1b[2J\\xff; it is 2 of eth0 now" in log
+    lines = log.splitlines()
+    assert all(line.startswith(b"waymarkd: ") and line.isascii() for line in lines), lines
+    refused = sum(b"is refused" in line for line in lines)
+    assert 10 <= refused <= 10 + seconds + 1 < number
+
+
+def open_descriptors(process):
+    return len(os.listdir(f"/proc/{process.pid}/fd"))
+
+
+def test_descriptors_that_come_along_do_not_stay(running):
+    before = open_descriptors(running.balancer.daemon)
+    for message in (b"", b"x", b"\0" * 4096):
+        for count in (1, 129, 130, 253):
+            with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as peer:
+                peer.settimeout(5 * SLOW)
+                peer.connect(str(running.local_socket))
+                for _ in range(4):  # only the first may still be read
+                    with contextlib.suppress(BrokenPipeError):
+                        socket.send_fds(peer, [message], [0] * count)
+                with contextlib.suppress(ConnectionResetError):
+                    assert peer.recv(4096) == b""
+    wait_for(lambda: open_descriptors(running.balancer.daemon) <= before, "all to be closed")
+
+
+def test_who_comes_is_told_that_there_are_no_descriptors(running):
+    """But not a consumer that has its sockets: it would take new ones."""
+    daemon, clients = running.balancer.daemon, []
+    most = open_descriptors(daemon) + 2
+    limits = resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, (most, limits[1]))
+    replied = True
+    while replied:  # what is left goes to clients of the control socket
+        clients.append(Client(running.balancer.socket))
+        with contextlib.suppress(BrokenPipeError):
+            clients[-1].send(command="status")
+        replied = clients[-1].reply()["ok"]
+    silent = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    silent.connect(str(running.local_socket))  # and what has become free since to this one
+    for kind in (NEW, RESUME, NEW):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as peer:
+            peer.settimeout(5 * SLOW)
+            daemon.signal(signal.SIGSTOP)
+            peer.connect(str(running.local_socket))
+            peer.send(hello(kind))
+            daemon.signal(signal.SIGCONT)
+            answer = peer.recv(4096)
+            if kind == RESUME:
+                assert answer == b""
+                continue
+            got, text = struct.unpack_from("=8xI100x256s", answer.ljust(HANDOVER, b"\0"))
+            assert got == REFUSE and b"waymarkd has no descriptor left" in text
+    assert daemon.output().count("local consumer echo: a connection cannot be taken: ") <= 1
+    resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, limits)
+    for client in (silent, *clients):
+        client.close()
+    assert Consumer(running).finish()["packets"] == 0
+
+
+def test_what_lingers_holds_nobody_up(running):
+    daemon = running.balancer.daemon
+    before = open_descriptors(daemon)
+    with Lingering() as far:
+        for messages in ([b""], [hello(9)], [hello(NEW)], [hello(RESUME)], [hello(NEW), b"more"]):
+            far.pass_on(running.local_socket, socket.SOCK_SEQPACKET, *messages)
+            assert not connected(running)  # it answers
+        far.pass_on(running.local_socket, socket.SOCK_SEQPACKET, hello(RESUME), count=40)
+        consumer = Consumer(running)
+        flow = udp_socket(running, running.vips[0], PORT)
+        flow.settimeout(5 * SLOW)
+        ping(flow, 1)
+        check(flow, 1)
+        far.pass_on(running.local_socket, socket.SOCK_SEQPACKET, hello(RESUME), hello(NEW))
+        assert connected(running)
+        assert consumer.finish()["packets"] == 1
+        wait_for(lambda: open_descriptors(daemon) <= before, "all to be closed")
+        far.pass_on(running.local_socket, socket.SOCK_SEQPACKET, b"", b"", b"")
+        assert running.balancer.stop() == 0
+        assert not daemon.running()
+
+
+def test_sockets_are_made_beside_everything_else(running):
+    """A queue whose socket somebody keeps is tried again and again."""
+    def connect(kind=NEW):
+        peer = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        peer.settimeout(30 * SLOW)
+        peer.connect(str(running.local_socket))
+        peer.send(hello(kind))
+        return peer
+
+    with connect() as former:
+        answer, kept, _flags, _from = socket.recv_fds(former, 4096, 253)
+        assert struct.unpack_from("=8xI", answer) == (OFFER,) and len(kept) == 3
+    wait_for(lambda: not connected(running), "the daemon to notice")
+    asked, peers = 0, [connect() for _ in range(3)]
+    client = Client(running.balancer.socket)
+    while not all(select.select([peer], [], [], 0)[0] for peer in peers):
+        client.ask("status")
+        asked += 1
+    client.close()
+    for peer in peers:
+        kind, text = struct.unpack_from("=8xI100x256s", peer.recv(4096))
+        assert kind == REFUSE and b"is taken by another AF_XDP socket" in text
+        peer.close()
+    # Each of them takes seconds; in between one request would be answered anyway.
+    assert asked >= 20
+    for fd in kept:
+        os.close(fd)
+    assert Consumer(running).finish()["packets"] == 0
+
+
+@pytest.mark.parametrize("user", [0, NOBODY])
+def test_silent_connections_give_way(running, user):
+    silent = []
+
+    def connect():
+        os.seteuid(user)
+        try:
+            for _ in range(40):
+                peer = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+                peer.settimeout(30 * SLOW)
+                peer.connect(str(running.local_socket))
+                silent.append(peer)
+        finally:
+            os.seteuid(0)
+
+    os.chmod(running.local_socket, 0o666)
+    for _ in range(5):
+        connect()
+        consumer = Consumer(running)
+        assert stats(running)["pid"] == consumer.process.pid
+        connect()
+        assert stats(running)["pid"] == consumer.process.pid  # it has spoken, and stays
+        consumer.finish()
+        wait_for(lambda: not connected(running), "the daemon to notice")
+    assert not any(peer.recv(4096) for peer in silent[:300])  # all of these are gone
+    for peer in silent:
+        peer.close()
+
+
 def test_nonsense_on_the_socket(running):
     consumer = Consumer(running)
     flow = udp_socket(running, running.vips[0], PORT)
     flow.settimeout(5 * SLOW)
-    size = 8 * 4 + 4 * (16 + 4) + 256  # struct wm_handover
-    strange, resume, lie = (
-        struct.pack("=8I16sI", 0x68786d77, 2, kind, 0, 2048, 64, 0, 1, b"eth0", queues).ljust(size, b"\0")
-        for kind, queues in ((9, 2), (2, 2), (2, 1 << 31)))
+    size = HANDOVER
+    strange, resume, lie = (hello(kind, queues) for kind, queues in ((9, 2), (2, 2), (2, 1 << 31)))
     for message in (b"x", b"\0" * 4096, strange, resume, lie):
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as peer:
             peer.settimeout(5 * SLOW)

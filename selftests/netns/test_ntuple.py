@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The backend `ntuple`: marks are locations of rules. The software NIC plays the card."""
+"""The backend `ntuple`: marks are locations of rules. The softnic plays the card."""
 import pytest
 from netns import wait_for
 from servers import HttpConnection, Wrk, ask_udp, curl, start_nginx, start_udp_echo, udp_socket
@@ -166,5 +166,5 @@ def test_a_program_for_marks_is_refused_and_serves_on(make_net):
     net.balancer.write()
     done = net.balancer.run()
     assert done.returncode == 1
-    assert "was loaded for locations of rules" in done.stderr and "--detach" in done.stderr
+    assert "was loaded for locations of rules" in done.stderr and "--new-program" in done.stderr
     assert curl(net, net.vips[0]).startswith("real")

@@ -153,6 +153,42 @@ def test_added_vip_is_served_removed_one_is_not(net):
 
 
 @pytest.mark.parametrize("reload", ["hup", "command"])
+def test_first_part_of_a_file_is_refused_unless_forced(net, reload):
+    """Lists that end early: good YAML, half of the vips and more gone."""
+    before = net.balancer.ask("dest"), net.balancer.ask("vip")
+    whole = net.balancer.file.read_text(encoding="utf-8")
+    assert len(before[1]) == 8
+    end = [i for i in range(len(whole)) if whole.startswith("  - name", i)][3]
+    net.balancer.write(whole[:end])  # three are left, and their reals
+    said = "5 of 8 vips would be removed, max-removal is 50%"
+    if reload == "command":
+        done = net.balancer.cli("reload", check=False)
+        assert done.returncode == 1 and said in done.stderr and "waymark reload --force" in done.stderr
+    else:
+        net.balancer.hup()
+        wait_for(lambda: said in net.balancer.daemon.output(), "the message in the log")
+        assert "waymark reload --force" in net.balancer.daemon.output()
+    after = net.balancer.ask("dest"), net.balancer.ask("vip")
+    assert [(d["mark"], d["state"]) for d in after[0]] == [(d["mark"], d["state"]) for d in before[0]]
+    assert [v["number"] for v in after[1]] == [v["number"] for v in before[1]]
+    assert curl(net, net.vips[1]).startswith("real")
+
+    # A daemon that comes back with that file leaves the program as it is.
+    net.balancer.stop()
+    refused = net.balancer.run()
+    assert refused.returncode == 1 and said in refused.stderr and "--force" in refused.stderr
+    assert curl(net, net.vips[1]).startswith("real")
+    if reload == "command":
+        net.balancer.write(whole)
+        net.balancer.start()
+        net.balancer.write(whole[:end])
+        assert "5 vips removed" in net.balancer.ask("reload", "--force")["summary"]
+    else:
+        net.balancer.start("--force")
+    assert len(net.balancer.ask("vip")) == 3
+
+
+@pytest.mark.parametrize("reload", ["hup", "command"])
 def test_bad_configuration_changes_nothing_and_names_the_line(net, reload):
     connections, reals = open_connections(net, 6)
     before = net.balancer.ask("vip"), net.balancer.ask("dest"), net.balancer.ask("ring", WEB)

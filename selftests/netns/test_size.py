@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """What `waymark size` says of a capture is what the balancer did with that traffic.
 
-The client's packets are captured on its device, before the software NIC. The
+The client's packets are captured on its device, before the softnic. The
 prediction is made from that file alone; the truth are the data plane's counters.
 """
 import contextlib

@@ -82,7 +82,7 @@ def healthy(report):
 
 @pytest.fixture(params=["queue", "one"])
 def sockets(request, pair):
-    """How many sockets: one a queue, or (XDP_ANY_QUEUE) one for all."""
+    """How many sockets: one per queue, or (XDP_ANY_QUEUE) one for all."""
     if request.param == "one":
         probe = pair.receiver.run([BUILD / "waymark", "xsk", "count", "eth0", "--port", "1",
                                    "--sockets", "one", "--seconds", "0.1"], check=False)

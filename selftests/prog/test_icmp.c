@@ -37,7 +37,7 @@ static void put_dest(uint16_t id, uint16_t vip, const char *addr, uint16_t port,
 static int setup(void **state)
 {
 	const struct wm_dp_options options = { .dest_bits = BITS, .flow_buckets = 64 };
-	const struct wm_vip vips[] = {
+	struct wm_vip vips[] = {
 		prog_vip("10.200.1.1", 80, IPPROTO_TCP, WEB, WEB),
 		prog_vip("10.200.1.1", 53, IPPROTO_UDP, DNS, DNS),
 		prog_vip("fd00:200:1::1", 80, IPPROTO_TCP, WEB6, WEB6),
@@ -58,6 +58,9 @@ static int setup(void **state)
 	put_dest(LOCAL, LOCAL, "10.200.1.4", 53, IPPROTO_UDP, "10.200.2.14");
 	for (uint16_t ring = WEB; ring <= LOCAL; ring++)
 		prog_ring(dp, ring, ring == EMPTY ? 0 : ring);
+	/* What is not sent is for the stack. */
+	for (size_t i = 0; i < sizeof(vips) / sizeof(*vips); i++)
+		vips[i].flags |= WM_VIP_OWN;
 	prog_publish(dp, vips, sizeof(vips) / sizeof(*vips));
 	wm_dp__ctl(dp)->promote_after = 2;
 	prog_expect_counters(dp, NULL, "start");
@@ -143,6 +146,14 @@ static const struct icmp_case cases[] = {
 	  PASSED(PROTOCOL) },
 	{ "about an IPv6 fragment", { ERROR6(2, FROM_WEB6, .nexthdr = IPPROTO_FRAGMENT) },
 	  PASSED(PROTOCOL) },
+	{ "about an IPv4 packet that says IPv6", { ERROR(3, FROM_WEB, .version = 6) },
+	  PASSED(PROTOCOL) },
+	{ "about an IPv6 packet that says IPv4", { ERROR6(2, FROM_WEB6, .version = 4) },
+	  PASSED(PROTOCOL) },
+	{ "about an IPv6 packet of no version", { ERROR6(2, FROM_WEB6, .version = 15) },
+	  PASSED(PROTOCOL) },
+	{ "in an IPv6 packet of no version", { ERROR6(2, FROM_WEB6), .version = 7 },
+	  PASSED(SHORT) },
 	{ "about SCTP", { ERROR(3, FROM_WEB, .proto = IPPROTO_SCTP) }, PASSED(PROTOCOL) },
 	{ "about a ping", { ERROR(3, FROM_WEB, .proto = IPPROTO_ICMP) }, PASSED(PROTOCOL) },
 	{ "about another port", { ERROR(3, .src = "10.200.1.1", .sport = 81, TO_CLIENT) },

@@ -14,7 +14,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
-#include <waymark/xsk.h>
+#include <waymark/xsk_abi.h>
 
 #include "prog.h"
 

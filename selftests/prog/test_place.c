@@ -132,7 +132,7 @@ static int try_open(struct wm_dp **dp, size_t devices, const struct wm_queueset 
 {
 	const struct wm_dp_options options = {
 		.interfaces = names, .n_interfaces = devices, .queues = where,
-		.mode = WM_DP_NATIVE, .flow_buckets = 20,
+		.mode = WM_XDP_NATIVE, .flow_buckets = 20,
 	};
 
 	return wm_dp__open(dp, &options, err);

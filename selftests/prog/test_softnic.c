@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The software NIC: its program frame by frame (BPF_PROG_RUN), its backend, its
+ * The softnic: its program frame by frame (BPF_PROG_RUN), its backend, its
  * loader. All of it in namespaces of the test's own:
  *
  *   port0 --- peer0       devices of one network namespace; no packet is sent,
@@ -30,7 +30,7 @@
 #include <cmocka.h>
 #include <linux/bpf.h>
 #include <linux/if_link.h>
-#include <waymark/softnic.h>
+#include <waymark/softnic_abi.h>
 
 #include "offload.h"
 #include "packet.h"
@@ -652,6 +652,101 @@ static void fault_marks(void **state)
 
 /* --- the loader --- */
 
+/* --- rules that rewrite the source address --- */
+
+enum { PREFIX = 0x563412, OTHER_PREFIX = 0x563416 };
+
+/* The frame came out with this source address and nothing else changed. */
+static void assert_source(const struct nic *nic, const struct packet_spec *spec,
+			  const uint8_t mac[6])
+{
+	struct outcome out = run_spec(nic, spec);
+	struct frame want;
+
+	packet_build(spec, &want);
+	memcpy(want.data + 6, mac, 6);
+	assert_int_equal(out.verdict, XDP_REDIRECT);
+	assert_int_equal(out.mark, -1);
+	assert_int_equal(out.frame.len, want.len);
+	assert_memory_equal(out.frame.data, want.data, want.len);
+}
+
+static uint32_t listed_mark(struct nic *nic)
+{
+	struct listed l = {};
+
+	assert_int_equal(wm_offload_sim.list(nic->off, on_rule, &l), 0);
+	assert_int_equal(l.n, 1);
+	return l.last.mark;
+}
+
+static void source_addresses(void **state)
+{
+	const struct packet_spec with[] = {
+		{ A4, .flags = ACK, .payload = 9 }, { A4, .proto = IPPROTO_UDP },
+		{ A6, .flags = ACK }, { A6, .proto = IPPROTO_UDP, .payload = 1 },
+	};
+	const struct packet_spec without = { B4, .flags = ACK }, syn = { A4, .flags = SYN };
+	uint64_t before[WM_SOFTNIC_COUNTERS_MAX], after[WM_SOFTNIC_COUNTERS_MAX];
+	struct nic *nic = *state;
+
+	assert_int_equal(wm_offload_sim.caps(nic->off)->mac_bits, WM_MAC_MARK_BITS);
+	wm_offload_sim.mac_lane(nic->off, PREFIX);
+	assert_int_equal(wm_offload_sim.caps(nic->off)->mark_bits, WM_MAC_MARK_BITS);
+	assert_int_equal(install(nic, &with[0], 1 << 24), -ERANGE);
+	read_counters(nic, before);
+	for (int i = 0; i < 4; i++) {
+		assert_int_equal(install(nic, &with[i], 0x9a7850 + i), 0);
+		assert_source(nic, &with[i],
+			      (uint8_t[6]){ 0x12, 0x34, 0x56, 0x50 + i, 0x78, 0x9a });
+	}
+	assert_source(nic, &without, packet_smac);
+	assert_source(nic, &syn, packet_smac);
+	read_counters(nic, after);
+	assert_int_equal(after[WM_SOFTNIC_C_MARKED] - before[WM_SOFTNIC_C_MARKED], 4);
+	assert_int_equal(after[WM_SOFTNIC_C_MISSED] - before[WM_SOFTNIC_C_MISSED], 1);
+	assert_int_equal(after[WM_SOFTNIC_C_CONTROL] - before[WM_SOFTNIC_C_CONTROL], 1);
+}
+
+/* A rule whose packets would not arrive with a mark of ours says so. */
+static void source_addresses_are_read_back(void **state)
+{
+	struct nic *nic = *state;
+	struct packet_spec spec = client(1);
+
+	assert_int_equal(install(nic, &spec, 5), 0);
+	assert_int_equal(listed_mark(nic), 5);
+	wm_offload_sim.mac_lane(nic->off, PREFIX);
+	assert_int_equal(listed_mark(nic), 0); /* in front of the packet */
+	assert_int_equal(install(nic, &spec, 0x123456), 0);
+	assert_int_equal(listed_mark(nic), 0x123456);
+	wm_offload_sim.mac_lane(nic->off, OTHER_PREFIX);
+	assert_int_equal(listed_mark(nic), 0); /* a program before this one */
+	assert_int_equal(remove_rule(nic, &spec), 0);
+	assert_int_equal(listed(nic), 0);
+}
+
+static void source_address_faults(void **state)
+{
+	const uint8_t made_up[6] = { 2, 1, 1, 7, 8, 9 };
+	struct packet_spec with = client(1), without = client(2);
+	struct nic *nic = *state;
+
+	wm_offload_sim.mac_lane(nic->off, PREFIX);
+	assert_int_equal(install(nic, &with, 0x030201), 0);
+	nic->ctl->mark_xor = 0x100005;
+	assert_source(nic, &with, (uint8_t[6]){ 0x12, 0x34, 0x56, 0x04, 0x02, 0x13 });
+	assert_source(nic, &without, packet_smac);
+	nic->ctl->mark_xor = 0;
+	memcpy((void *)nic->ctl->smac_fixed, made_up, sizeof(made_up));
+	assert_source(nic, &with, made_up);
+	assert_source(nic, &without, made_up);
+	memset((void *)nic->ctl->smac_fixed, 0, sizeof(made_up));
+	nic->ctl->smac_errno = EOPNOTSUPP;
+	assert_int_equal(install(nic, &without, 5), -EOPNOTSUPP);
+	assert_source(nic, &without, packet_smac);
+}
+
 static void two_ports(void **state)
 {
 	struct nic *nic = *state;
@@ -851,6 +946,9 @@ int main(void)
 		T(fault_install_late),
 		T(fault_remove),
 		T(fault_marks),
+		T(source_addresses),
+		T(source_addresses_are_read_back),
+		T(source_address_faults),
 		T(two_ports),
 		T(sizes_are_fixed),
 		T(attach_again),

@@ -3,6 +3,9 @@
  * The data plane, packet by packet: what comes in, the verdict, what goes out,
  * and exactly which counters moved. Tables are written by hand here, so a fault
  * in the control plane's builders cannot hide one in the program.
+ *
+ * What is said of marks is said of every lane: the table and the noise go through the
+ * program twice, with marks in front of the packet and with marks in its source address.
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -87,11 +90,12 @@ static void publish(void)
 	prog_publish(dp, vips, sizeof(vips) / sizeof(*vips));
 }
 
-static int setup(void **state)
+static int setup_lane(bool mac)
 {
-	const struct wm_dp_options options = { .dest_bits = BITS, .flow_buckets = 64 };
+	const struct wm_dp_options options = {
+		.dest_bits = BITS, .flow_buckets = 64, .mac_lane = mac,
+	};
 
-	(void)state;
 	dp = prog_open(&options);
 	if (!dp)
 		return 0;
@@ -100,6 +104,18 @@ static int setup(void **state)
 	wm_dp__ctl(dp)->promote_after = N;
 	prog_expect_counters(dp, NULL, "start");
 	return 0;
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	return setup_lane(false);
+}
+
+static int setup_mac(void **state)
+{
+	(void)state;
+	return setup_lane(true);
 }
 
 static int teardown(void **state)
@@ -174,13 +190,13 @@ static const struct packet_case cases[] = {
 						   .dst = "fc00:2::1", .dport = 31337 } },
 	  0, XDP_TX, "100::7a69:1", "fd00:200:2::11", { WM_C_TX_ICMP, -1 } },
 
-	/* not ours */
+	/* not ours, or nobody can tell */
 	{ "not a vip's port",
 	  { .src = "10.0.0.1", .sport = 1, .dst = "10.200.1.1", .dport = 81 }, 0,
-	  XDP_PASS, NULL, NULL, { WM_C_PASS_NOT_VIP, -1 } },
+	  XDP_DROP, NULL, NULL, { WM_C_DROP_NO_SERVICE, -1 } },
 	{ "not a vip's protocol",
 	  { .src = "10.0.0.1", .sport = 1, .dst = "10.200.1.1", .dport = 80, .proto = IPPROTO_UDP },
-	  0, XDP_PASS, NULL, NULL, { WM_C_PASS_NOT_VIP, -1 } },
+	  0, XDP_DROP, NULL, NULL, { WM_C_DROP_NO_SERVICE, -1 } },
 	{ "not a vip's address",
 	  { .src = "10.0.0.1", .sport = 1, .dst = "10.200.9.1", .dport = 80 },
 	  0, XDP_PASS, NULL, NULL, { WM_C_PASS_NOT_VIP, -1 } },
@@ -188,29 +204,33 @@ static const struct packet_case cases[] = {
 	  XDP_PASS, NULL, NULL, { WM_C_PASS_NOT_VIP, -1 } },
 	{ "ARP", { WEB, .ethertype = 0x0806 }, 0, XDP_PASS, NULL, NULL, { WM_C_PASS_NOT_IP, -1 } },
 	{ "VLAN", { WEB, .ethertype = 0x8100 }, 0, XDP_PASS, NULL, NULL, { WM_C_PASS_NOT_IP, -1 } },
-	{ "ICMP to a vip", { WEB, .proto = IPPROTO_ICMP }, 0, XDP_PASS, NULL, NULL,
-	  { WM_C_PASS_PROTOCOL, -1 } },
-	{ "SCTP to a vip", { WEB, .proto = IPPROTO_SCTP }, 0, XDP_PASS, NULL, NULL,
-	  { WM_C_PASS_PROTOCOL, -1 } },
-	{ "first fragment", { WEB, .frag = 0x2000 }, 0, XDP_PASS, NULL, NULL,
-	  { WM_C_PASS_FRAGMENT, -1 } },
-	{ "later fragment", { WEB, .frag = 0x00b9 }, 0, XDP_PASS, NULL, NULL,
-	  { WM_C_PASS_FRAGMENT, -1 } },
+	{ "ICMP to a vip", { WEB, .proto = IPPROTO_ICMP }, 0, XDP_DROP, NULL, NULL,
+	  { WM_C_DROP_NO_SERVICE, -1 } },
+	{ "SCTP to a vip", { WEB, .proto = IPPROTO_SCTP }, 0, XDP_DROP, NULL, NULL,
+	  { WM_C_DROP_NO_SERVICE, -1 } },
+	{ "first fragment", { WEB, .frag = 0x2000 }, 0, XDP_DROP, NULL, NULL,
+	  { WM_C_DROP_FRAGMENT, -1 } },
+	{ "later fragment", { WEB, .frag = 0x00b9 }, 0, XDP_DROP, NULL, NULL,
+	  { WM_C_DROP_FRAGMENT, -1 } },
 	{ "don't-fragment is no fragment", { WEB, .frag = 0x4000, .flags = ACK }, 0, XDP_TX,
 	  "172.16.104.123", "10.200.2.11", TX_MISS },
-	{ "IPv6 fragment", { WEB6, .nexthdr = IPPROTO_FRAGMENT }, 0, XDP_PASS, NULL, NULL,
-	  { WM_C_PASS_FRAGMENT, -1 } },
-	{ "IPv6 extension header", { WEB6, .nexthdr = IPPROTO_DSTOPTS }, 0, XDP_PASS, NULL, NULL,
-	  { WM_C_PASS_PROTOCOL, -1 } },
+	{ "IPv6 fragment", { WEB6, .nexthdr = IPPROTO_FRAGMENT }, 0, XDP_DROP, NULL, NULL,
+	  { WM_C_DROP_FRAGMENT, -1 } },
+	{ "IPv6 extension header", { WEB6, .nexthdr = IPPROTO_DSTOPTS }, 0, XDP_DROP, NULL, NULL,
+	  { WM_C_DROP_EXTENSION, -1 } },
 	{ "IPv4 in an IPv6 frame", { WEB, .ethertype = 0x86dd }, 0, XDP_PASS, NULL, NULL,
+	  { WM_C_PASS_SHORT, -1 } },
+	{ "IPv4 that says IPv6", { WEB, .version = 6 }, 0, XDP_PASS, NULL, NULL,
+	  { WM_C_PASS_SHORT, -1 } },
+	{ "IPv6 of no version", { WEB6, .version = 7 }, 0, XDP_PASS, NULL, NULL,
 	  { WM_C_PASS_SHORT, -1 } },
 	{ "Ethernet only", { WEB, .cut = 40 }, 0, XDP_PASS, NULL, NULL, { WM_C_PASS_SHORT, -1 } },
 	{ "half an IPv4 header", { WEB, .cut = 30 }, 0, XDP_PASS, NULL, NULL,
 	  { WM_C_PASS_SHORT, -1 } },
-	{ "half a TCP header", { WEB, .cut = 8 }, 0, XDP_PASS, NULL, NULL,
-	  { WM_C_PASS_SHORT, -1 } },
-	{ "half a UDP header", { DNS, .cut = 4 }, 0, XDP_PASS, NULL, NULL,
-	  { WM_C_PASS_SHORT, -1 } },
+	{ "half a TCP header", { WEB, .cut = 8 }, 0, XDP_DROP, NULL, NULL,
+	  { WM_C_DROP_MALFORMED, -1 } },
+	{ "half a UDP header", { DNS, .cut = 4 }, 0, XDP_DROP, NULL, NULL,
+	  { WM_C_DROP_MALFORMED, -1 } },
 	{ "half an IPv6 header", { WEB6, .cut = 40 }, 0, XDP_PASS, NULL, NULL,
 	  { WM_C_PASS_SHORT, -1 } },
 
@@ -277,16 +297,24 @@ static const struct packet_case cases[] = {
 	  { WM_C_MARK_MISMATCH, WM_C_TX_MISS, WM_C_FLOW_INSERT, -1 } },
 	{ "mark of the vip on another port's packet",
 	  { .src = "10.0.0.1", .sport = 1, .dst = "10.200.1.1", .dport = 8080, .flags = ACK },
-	  MARK(DEST_WEB), XDP_PASS, NULL, NULL, { WM_C_MARK_MISMATCH, WM_C_PASS_NOT_VIP, -1 } },
-	{ "mark on a fragment", { WEB, .frag = 0x00b9 }, MARK(DEST_WEB), XDP_PASS, NULL, NULL,
-	  { WM_C_MARK_MISMATCH, WM_C_PASS_FRAGMENT, -1 } },
+	  MARK(DEST_WEB), XDP_DROP, NULL, NULL, { WM_C_MARK_MISMATCH, WM_C_DROP_NO_SERVICE, -1 } },
+	{ "mark on a fragment", { WEB, .frag = 0x00b9 }, MARK(DEST_WEB), XDP_DROP, NULL, NULL,
+	  { WM_C_MARK_MISMATCH, WM_C_DROP_FRAGMENT, -1 } },
 	{ "mark on a packet with options", { WEB, .flags = ACK, .options = 2 }, MARK(DEST_WEB),
 	  XDP_TX, "172.16.104.123", "10.200.2.11",
 	  { WM_C_MARK_MISMATCH, WM_C_TX_MISS, WM_C_FLOW_INSERT, -1 } },
 	{ "mark on ARP", { WEB, .ethertype = 0x0806 }, MARK(DEST_WEB), XDP_PASS, NULL, NULL,
 	  { WM_C_MARK_MISMATCH, WM_C_PASS_NOT_IP, -1 } },
-	{ "mark on a short frame", { WEB, .cut = 8 }, MARK(DEST_WEB), XDP_PASS, NULL, NULL,
-	  { WM_C_MARK_MISMATCH, WM_C_PASS_SHORT, -1 } },
+	{ "mark behind a VLAN tag", { WEB, .ethertype = 0x8100 }, MARK(DEST_WEB), XDP_PASS, NULL,
+	  NULL, { WM_C_MARK_MISMATCH, WM_C_PASS_NOT_IP, -1 } },
+	{ "mark on ICMP", { WEB, .proto = IPPROTO_ICMP }, MARK(DEST_WEB), XDP_DROP, NULL, NULL,
+	  { WM_C_MARK_MISMATCH, WM_C_DROP_NO_SERVICE, -1 } },
+	{ "mark on a short frame", { WEB, .cut = 8 }, MARK(DEST_WEB), XDP_DROP, NULL, NULL,
+	  { WM_C_MARK_MISMATCH, WM_C_DROP_MALFORMED, -1 } },
+	{ "mark on IPv4 that says IPv6", { WEB, .version = 6, .flags = ACK }, MARK(DEST_WEB),
+	  XDP_PASS, NULL, NULL, { WM_C_MARK_MISMATCH, WM_C_PASS_SHORT, -1 } },
+	{ "mark on IPv6 of no version", { WEB6, .version = 7, .flags = ACK }, MARK(DEST_WEB6),
+	  XDP_PASS, NULL, NULL, { WM_C_MARK_MISMATCH, WM_C_PASS_SHORT, -1 } },
 	{ "mark on a packet whose length lies", { WEB, .flags = ACK, .len_lie = 1 }, MARK(DEST_WEB),
 	  XDP_DROP, NULL, NULL, { WM_C_MARK_MISMATCH, WM_C_DROP_MALFORMED, -1 } },
 	{ "mark on a packet whose length ends early", { WEB, .flags = ACK, .len_lie = -30 },
@@ -324,6 +352,18 @@ static void forget_flows(void)
 	wm_dp__flow_sweep(dp, all);
 }
 
+/* With its mark as the program was loaded to take it. */
+static int run_marked(struct frame *in, uint32_t mark, struct frame *out)
+{
+	uint32_t prefix = wm_dp__params(dp)->mac_prefix;
+
+	if (prefix && mark) {
+		wm_mac_write(in->data + 6, prefix, mark);
+		mark = 0;
+	}
+	return prog_run(wm_dp__prog_fd(dp), in, mark, out);
+}
+
 static void run_case(const struct packet_case *c)
 {
 	struct frame in, out, want;
@@ -332,7 +372,7 @@ static void run_case(const struct packet_case *c)
 	forget_flows();
 	packet_build(&c->in, &in);
 	prog_expect_counters(dp, NULL, c->name);
-	verdict = prog_run(wm_dp__prog_fd(dp), &in, c->mark, &out);
+	verdict = run_marked(&in, c->mark, &out);
 	if (verdict != c->verdict)
 		print_error("%s: verdict %d, expected %d\n", c->name, verdict, c->verdict);
 	prog_expect_counters(dp, c->counters, c->name);
@@ -351,6 +391,252 @@ static void single_packets(void **state)
 	prog_need_root();
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++)
 		run_case(&cases[i]);
+}
+
+/* --- whose frames --- */
+
+enum { LOOPBACK = 1 /* the interface that BPF_PROG_RUN's packets come in by */ };
+
+static const struct packet_case ours[] = {
+	{ "own", { WEB, .flags = ACK }, 0, XDP_TX, "172.16.104.123", "10.200.2.11", TX_MISS },
+	{ "own, IPv6", { WEB6, .flags = ACK }, 0, XDP_TX, "100::7a69:1", "fd00:200:2::11",
+	  TX_MISS },
+	{ "own, marked", { WEB, .flags = ACK }, MARK(DEST_WEB), XDP_TX, "172.16.104.123",
+	  "10.200.2.11", { WM_C_TX_MARKED, -1 } },
+	{ "own, ICMP error",
+	  { .src = "198.51.100.1", .dst = "10.200.1.1", .proto = IPPROTO_ICMP, .icmp = 3,
+	    .quoted = &(const struct packet_spec){ .src = "10.200.1.1", .sport = 80,
+						   .dst = "192.168.1.1", .dport = 31337 } },
+	  0, XDP_TX, "172.16.104.123", "10.200.2.11", { WM_C_TX_ICMP, -1 } },
+};
+
+/* All of them, if frames for packet_dmac are ours; else none. */
+static void expect_ours(bool yes, const char *what)
+{
+	for (size_t i = 0; i < sizeof(ours) / sizeof(*ours); i++) {
+		struct packet_case c = ours[i];
+
+		if (!yes) {
+			c.verdict = XDP_PASS;
+			c.counters[0] = WM_C_PASS_NOT_US;
+			c.counters[1] = -1;
+		}
+		c.name = what;
+		run_case(&c);
+	}
+}
+
+static void own(const uint8_t *mac, int ifindex, size_t before)
+{
+	struct wm_dp_own list[WM_OWN_MACS_MAX] = {};
+
+	for (size_t i = 0; i < before; i++)
+		list[i] = (struct wm_dp_own){ .mac = { 2, 1, i }, .ifindex = 1 + i % 2 };
+	memcpy(list[before].mac, mac, sizeof(list->mac));
+	list[before].ifindex = ifindex;
+	wm_dp__own_macs(dp, list, before + 1);
+}
+
+static void only_frames_for_our_addresses_are_balanced(void **state)
+{
+	(void)state;
+	prog_need_root();
+	own(packet_dmac, 0, 0);
+	expect_ours(true, "the only address");
+	own(packet_dmac, LOOPBACK, 0);
+	expect_ours(true, "of this interface");
+	own(packet_dmac, LOOPBACK + 1, 0);
+	expect_ours(false, "of another interface");
+	own(packet_dmac, LOOPBACK, WM_OWN_MACS_MAX - 1);
+	expect_ours(true, "the last of many");
+	own(packet_dmac, LOOPBACK + 1, WM_OWN_MACS_MAX - 1);
+	expect_ours(false, "the last of many, of another interface");
+	own(packet_smac, 0, 0);
+	expect_ours(false, "somebody else's");
+	wm_dp__own_macs(dp, NULL, 0);
+	expect_ours(true, "nobody has looked at the interfaces");
+}
+
+static void frames_for_all_are_not_balanced(void **state)
+{
+	static const uint8_t others[][6] = { { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff },
+					     { 0x33, 0x33, 0, 0, 0, 1 } };
+
+	(void)state;
+	prog_need_root();
+	for (size_t i = 0; i < 4; i++) {
+		struct packet_spec spec = { WEB, .flags = ACK };
+		uint32_t mark = i / 2 ? MARK(DEST_WEB) : 0;
+		struct frame in, out;
+
+		wm_dp__own_macs(dp, NULL, 0);
+		if (i % 2)
+			own(packet_dmac, 0, 0);
+		packet_build(&spec, &in);
+		memcpy(in.data, others[i % 2], sizeof(others[0]));
+		prog_expect_counters(dp, NULL, "");
+		assert_int_equal(prog_run(wm_dp__prog_fd(dp), &in, mark, &out), XDP_PASS);
+		prog_expect_counters(dp, (int[]){ WM_C_PASS_NOT_US, -1 }, "for all");
+		assert_same_frame(&out, &in, "for all");
+	}
+}
+
+/* --- what the stack may have --- */
+
+#define V6 .src = "fc00:2::1", .dst = "fd00:200:1::1"
+#define EXTENDED(proto_, type) V6, .sport = 1, .dport = 80, .proto = (proto_), .nexthdr = (type)
+#define TO_STACK(why) XDP_PASS, NULL, NULL, { WM_C_PASS_##why, -1 }
+#define DROPPED(why) XDP_DROP, NULL, NULL, { WM_C_DROP_##why, -1 }
+
+/* With the address our own; without, what goes to the stack here is drop_no_service. */
+static const struct packet_case strays[] = {
+	{ "another port", { .src = "10.0.0.1", .sport = 1, .dst = "10.200.1.1", .dport = 22 }, 0,
+	  TO_STACK(NOT_VIP) },
+	{ "ping", { WEB, .proto = IPPROTO_ICMP }, 0, TO_STACK(PROTOCOL) },
+	{ "a fragment of a ping", { WEB, .proto = IPPROTO_ICMP, .frag = 0x2000 }, 0,
+	  TO_STACK(FRAGMENT) },
+	{ "a fragment of a served protocol", { WEB, .frag = 0x2000 }, 0, DROPPED(FRAGMENT) },
+	{ "of another port too: the next one has none",
+	  { .src = "10.0.0.1", .sport = 1, .dst = "10.200.1.1", .dport = 22, .frag = 0x2000 }, 0,
+	  DROPPED(FRAGMENT) },
+	{ "half a header of a served protocol", { WEB, .cut = 8 }, 0, DROPPED(MALFORMED) },
+	{ "a fragment of a protocol that nobody serves",
+	  { V6, .sport = 1, .dport = 80, .proto = IPPROTO_UDP, .nexthdr = IPPROTO_FRAGMENT }, 0,
+	  TO_STACK(FRAGMENT) },
+	{ "IPv6 fragment", { EXTENDED(IPPROTO_TCP, IPPROTO_FRAGMENT) }, 0, DROPPED(FRAGMENT) },
+	{ "authentication", { EXTENDED(IPPROTO_TCP, IPPROTO_AH) }, 0, DROPPED(EXTENSION) },
+	{ "destination options", { EXTENDED(IPPROTO_TCP, IPPROTO_DSTOPTS) }, 0,
+	  DROPPED(EXTENSION) },
+	{ "routing", { EXTENDED(IPPROTO_TCP, IPPROTO_ROUTING) }, 0, DROPPED(EXTENSION) },
+	{ "options before a ping", { EXTENDED(IPPROTO_ICMPV6, IPPROTO_DSTOPTS) }, 0,
+	  TO_STACK(PROTOCOL) },
+	{ "options before UDP, which nobody serves", { EXTENDED(IPPROTO_UDP, IPPROTO_DSTOPTS) }, 0,
+	  TO_STACK(PROTOCOL) },
+	/* 8 bytes of the header after the first are there, whatever they would say */
+	{ "an end in the middle of the headers",
+	  { EXTENDED(IPPROTO_DSTOPTS, IPPROTO_DSTOPTS), .cut = 6 }, 0, DROPPED(EXTENSION) },
+};
+
+static void own_address(bool yes)
+{
+	struct wm_dest web = *wm_dp__dest(dp, DEST_WEB), web6 = *wm_dp__dest(dp, DEST_WEB6);
+
+	wm_dp__address_own(dp, web.vip_addr, WM_IPV4, yes);
+	wm_dp__address_own(dp, web6.vip_addr, WM_IPV6, yes);
+	assert_int_equal(wm_dp__address_is_own(dp, web.vip_addr, WM_IPV4), yes);
+}
+
+static void the_stack_gets_nothing_of_a_vip(void **state)
+{
+	(void)state;
+	prog_need_root();
+	for (size_t i = 0; i < sizeof(strays) / sizeof(*strays); i++) {
+		struct packet_case c = strays[i];
+
+		own_address(true);
+		run_case(&c);
+		own_address(false);
+		if (c.verdict == XDP_PASS) {
+			c.verdict = XDP_DROP;
+			c.counters[0] = WM_C_DROP_NO_SERVICE;
+		}
+		run_case(&c);
+	}
+}
+
+/* The address entries stand beside the vips and are none. */
+static void addresses_are_no_vips(void **state)
+{
+	struct wm_vip vips[16];
+	const __be32 nobody[4] = { 1 };
+
+	(void)state;
+	prog_need_root();
+	assert_int_equal(wm_dp__vips(dp, vips, 16), 7);
+	for (int i = 0; i < 7; i++)
+		assert_true(vips[i].proto && vips[i].number);
+	wm_dp__address_own(dp, nobody, WM_IPV4, true);
+	assert_false(wm_dp__address_is_own(dp, nobody, WM_IPV4));
+}
+
+/* --- what fits --- */
+
+/* Packets for it may leave by this interface only; 0: by any. */
+static void set_only(uint16_t id, uint32_t ifindex, uint16_t frame)
+{
+	struct wm_dest dest = *wm_dp__dest(dp, id);
+
+	dest.only = ifindex;
+	dest.only_frame = frame;
+	dest.max_frame = ifindex ? 0 : UINT16_MAX;
+	wm_dp__dest_set(dp, id, &dest);
+}
+
+/* By the ring and by its mark, at a limit of `max_frame`. */
+static void send_at_limit(const struct packet_case *c, uint16_t id, int max_frame)
+{
+	struct wm_dest dest = *wm_dp__dest(dp, id);
+	struct packet_case limited = *c;
+
+	dest.max_frame = max_frame;
+	wm_dp__dest_set(dp, id, &dest);
+	run_case(&limited);
+	limited.mark = MARK(id);
+	limited.counters[0] = c->verdict == XDP_TX ? WM_C_TX_MARKED : WM_C_DROP_MTU;
+	limited.counters[1] = -1;
+	run_case(&limited);
+}
+
+static void a_frame_that_does_not_fit_is_dropped(void **state)
+{
+	static const struct packet_case fits[] = {
+		{ "4in4", { WEB, .flags = ACK, .payload = 1460 }, 0, XDP_TX, "172.16.104.123",
+		  "10.200.2.11", TX_MISS },
+		{ "6in6", { WEB6, .flags = ACK, .payload = 1440 }, 0, XDP_TX, "100::7a69:1",
+		  "fd00:200:2::11", TX_MISS },
+		{ "padding counts", { DNS, .payload = 1, .padding = 1471 }, 0, XDP_TX,
+		  "172.16.215.45", "10.200.2.12", TX_MISS },
+	};
+	static const uint16_t id[] = { DEST_WEB, DEST_WEB6, DEST_DNS };
+
+	(void)state;
+	prog_need_root();
+	for (size_t i = 0; i < sizeof(fits) / sizeof(*fits); i++) {
+		struct packet_case c = fits[i];
+
+		send_at_limit(&c, id[i], 1514);
+		c.verdict = XDP_DROP;
+		c.counters[0] = WM_C_DROP_MTU;
+		send_at_limit(&c, id[i], 1513);
+	}
+}
+
+/* The interface of a test's packets is the loopback device's. */
+static void a_real_that_one_interface_leads_to_gets_its_packets(void **state)
+{
+	static const struct packet_case web = {
+		"4in4", { WEB, .flags = ACK, .payload = 10 }, 0, XDP_TX, "172.16.104.123",
+		"10.200.2.11", TX_MISS
+	};
+	const int loopback = 1, other = 7, fits = 14 + 40 + 10;
+	struct packet_case lost = web;
+
+	(void)state;
+	prog_need_root();
+	set_only(DEST_WEB, loopback, fits);
+	run_case(&web);
+	lost.verdict = XDP_DROP;
+	lost.counters[0] = WM_C_DROP_MTU;
+	set_only(DEST_WEB, loopback, fits - 1);
+	run_case(&lost);
+	lost.counters[0] = WM_C_DROP_UPLINK;
+	set_only(DEST_WEB, other, fits);
+	run_case(&lost);
+	lost.mark = MARK(DEST_WEB);
+	lost.counters[1] = -1;
+	run_case(&lost);
+	set_only(DEST_WEB, 0, 0);
+	run_case(&web);
 }
 
 static void trusted_marks_skip_the_destination_check(void **state)
@@ -373,6 +659,84 @@ static void trusted_marks_skip_the_destination_check(void **state)
 	prog_run(wm_dp__prog_fd(dp), &in, MARK(DEST_WEB), &out);
 	prog_expect_counters(dp, (int[]){ WM_C_MARK_CONTROL, WM_C_TX_SYN, WM_C_FLOW_INSERT, -1 },
 			     "trusted syn");
+}
+
+/* An outer IPv4 header with other second words, its checksum from scratch. */
+static void set_outer_df(struct frame *f, uint16_t id, uint16_t frag)
+{
+	uint8_t *ip = f->data + 14;
+	uint32_t sum = 0;
+
+	memcpy(ip + 4, (uint8_t[]){ id >> 8, id, frag >> 8, frag, ip[8], ip[9], 0, 0 }, 8);
+	for (int i = 0; i < 20; i += 2)
+		sum += ip[i] << 8 | ip[i + 1];
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = ~(sum + (sum >> 16));
+	memcpy(ip + 10, (uint8_t[]){ sum >> 8, sum }, 2);
+}
+
+static void outer_df_is_the_inner_one_where_that_is_asked_for(void **state)
+{
+	static const struct {
+		struct packet_case is;
+		uint16_t id, frag; /* outside */
+	} df[] = {
+		{ { "DF", { WEB, .frag = 0x4000 }, 0, 0, "172.16.104.123", "10.200.2.11", {} },
+		  0, 0x4000 },
+		{ { "DF, marked", { WEB, .frag = 0x4000, .id = 9 }, MARK(DEST_WEB), 0,
+		    "172.16.104.123", "10.200.2.11", {} }, 9, 0x4000 },
+		{ { "may be fragmented", { WEB, .id = 0xfedc }, 0, 0, "172.16.104.123",
+		    "10.200.2.11", {} }, 0xfedc, 0 },
+		{ { "marked udp", { DNS, .id = 0xffff, .frag = 0x4000 },
+		    MARK(DEST_DNS), 0, "172.16.215.45", "10.200.2.12", {} }, 0xffff, 0x4000 },
+		{ { "a bit that means nothing", { WEB, .frag = 0xc000 }, 0, 0, "172.16.104.123",
+		    "10.200.2.11", {} }, 0, 0x4000 },
+		{ { "options", { WEB, .options = 3, .frag = 0x4000, .id = 1 }, 0, 0,
+		    "172.16.104.123", "10.200.2.11", {} }, 1, 0x4000 },
+		{ { "6in4",
+		    { .src = "fc00:2::1", .sport = 31337, .dst = "fd00:200:1::2", .dport = 443 },
+		    0, 0, "172.16.105.123", "10.200.2.13", {} }, 0, 0x4000 },
+		{ { "6in4, marked",
+		    { .src = "fc00:2::1", .sport = 31337, .dst = "fd00:200:1::2", .dport = 443 },
+		    MARK(DEST_V6V4), 0, "172.16.105.123", "10.200.2.13", {} }, 0, 0x4000 },
+		{ { "6in6 has no such fields", { WEB6 }, 0, 0, "100::7a69:1", "fd00:200:2::11",
+		    {} }, 0, 0 },
+	};
+	struct frame in, out, want;
+
+	(void)state;
+	prog_need_root();
+	for (size_t i = 0; i < 2 * sizeof(df) / sizeof(*df); i++) {
+		const struct packet_case *c = &df[i / 2].is;
+
+		/* every other time without */
+		wm_dp__ctl(dp)->flags ^= WM_CTL_COPY_DF;
+		packet_build(&c->in, &in);
+		assert_int_equal(prog_run(wm_dp__prog_fd(dp), &in, c->mark, &out), XDP_TX);
+		packet_wrap(&in, c->outer_src, c->real, &want);
+		if (i % 2 == 0 && !strchr(c->real, ':'))
+			set_outer_df(&want, df[i / 2].id, df[i / 2].frag);
+		assert_same_frame(&out, &want, c->name);
+	}
+}
+
+static void outer_checksums_are_right_for_every_identification(void **state)
+{
+	struct packet_spec spec = { WEB };
+	struct frame in, out, want;
+
+	(void)state;
+	prog_need_root();
+	wm_dp__ctl(dp)->flags |= WM_CTL_COPY_DF;
+	for (uint32_t id = 0; id < 1 << 16; id += 13) {
+		spec.id = id;
+		spec.frag = id & 1 ? 0x4000 : 0;
+		packet_build(&spec, &in);
+		prog_run(wm_dp__prog_fd(dp), &in, MARK(DEST_WEB), &out);
+		packet_wrap(&in, "172.16.104.123", "10.200.2.11", &want);
+		set_outer_df(&want, id, spec.frag);
+		assert_same_frame(&out, &want, "identification");
+	}
 }
 
 static void metadata_of_any_size_is_dropped(void **state)
@@ -437,7 +801,8 @@ static int events(void)
 }
 
 static const char *const three[] = { "10.200.2.21", "10.200.2.22", "10.200.2.23" };
-#define THREE .src = "10.1.2.3", .sport = 4000, .dst = "10.200.1.4", .dport = 80
+#define THREE_FROM(port) .src = "10.1.2.3", .sport = (port), .dst = "10.200.1.4", .dport = 80
+#define THREE THREE_FROM(4000)
 
 /* Sends and returns which of the three reals got it. */
 static int send_three(const struct packet_spec *spec)
@@ -496,6 +861,8 @@ static void a_known_flow_stays_when_the_ring_changes(void **state)
 	assert_int_equal(send_three(&spec), real);
 	prog_expect_counters(dp, (int[]){ WM_C_TX_HIT, -1 }, "known flow");
 	/* A new connection of the same ports asks the ring again. */
+	spec.flags = FIN | ACK;
+	assert_int_equal(send_three(&spec), real);
 	spec.flags = SYN;
 	assert_int_equal(send_three(&spec), other);
 	spec.flags = ACK;
@@ -630,23 +997,32 @@ static void no_events_without_a_threshold(void **state)
 
 static void the_event_budget_holds_back_promotions_only(void **state)
 {
+	struct packet_spec named = { THREE_FROM(4001), .flags = ACK };
+	struct packet_spec spec = { THREE, .flags = ACK };
+
 	(void)state;
 	prog_need_root();
 	listen_to_events();
-	wm_dp__ctl(dp)->promote_after = 1 + 1;
+	wm_dp__ctl(dp)->promote_after = 2;
+	wm_dp__ctl(dp)->event_budget = 1;
+	send_three(&named);
+	send_three(&named);
+	assert_int_equal(events(), 1);
 	wm_dp__ctl(dp)->event_budget = 0;
-	struct packet_spec spec = { THREE, .flags = ACK };
-
 	send_three(&spec);
 	prog_expect_counters(dp, NULL, "");
 	send_three(&spec);
 	prog_expect_counters(dp, (int[]){ WM_C_TX_HIT, WM_C_EVENT_HELD, -1 }, "budget");
 	assert_int_equal(events(), 0);
 	/* the end of a flow that may have a rule is named all the same */
-	spec.flags = FIN | ACK;
-	send_three(&spec);
+	named.flags = FIN | ACK;
+	send_three(&named);
 	prog_expect_counters(dp, (int[]){ WM_C_TX_HIT, WM_C_EVENT_CLOSE, -1 }, "end");
 	assert_int_equal(events(), 1);
+	/* and that of one of which nobody heard has nothing to be told */
+	spec.flags = FIN | ACK;
+	send_three(&spec);
+	prog_expect_counters(dp, (int[]){ WM_C_TX_HIT, -1 }, "end of a flow without a rule");
 }
 
 static void an_event_waits_for_its_reader(void **state)
@@ -686,7 +1062,7 @@ static bool readable(int fd, int ms)
 
 static void a_full_event_ring_wakes_then_loses_and_costs_no_packet(void **state)
 {
-	const struct wm_dp_options options = { .dest_bits = BITS, .flow_buckets = 64, .cpus = 1 };
+	const struct wm_dp_options options = { .dest_bits = BITS, .flow_buckets = 2048, .cpus = 1 };
 	const int fit = WM_EVENTS_BYTES_A_CPU / (sizeof(struct wm_event) + 8) - 1;
 	struct packet_spec spec = { THREE, .flags = ACK };
 	struct wm_err err = {};
@@ -747,29 +1123,328 @@ static void the_end_of_a_short_flow_is_not_named(void **state)
 	assert_int_equal(events(), 0);
 }
 
-/* A rule may still send the flow's data packets to the old real: the new
- * connection must not be split between two. */
-static void a_syn_over_a_proven_flow_keeps_its_real(void **state)
+/* --- one connection, one real --- */
+
+static uint8_t state_of(const struct wm_flow *flow)
 {
-	struct packet_spec spec = { THREE, .flags = ACK };
+	struct wm_flow_slot slot;
+
+	return wm_dp__flow_find(dp, flow, &slot) ? slot.state : 0;
+}
+
+/* A connection from its SYN on, with so many packets after it, and then the ring leads
+ * elsewhere. Returns its real. */
+static int begin(struct packet_spec *spec, int packets)
+{
+	int real;
+
+	fill_ring(7, DEST_THREE, 3);
+	spec->flags = SYN;
+	real = send_three(spec);
+	spec->flags = ACK;
+	for (int i = 0; i < packets; i++)
+		assert_int_equal(send_three(spec), real);
+	fill_ring(7, DEST_THREE + (real + 1) % 3, 1);
+	return real;
+}
+
+static int send_flags(struct packet_spec *spec, uint8_t flags)
+{
+	spec->flags = flags;
+	return send_three(spec);
+}
+
+static void a_syn_after_the_end_asks_the_ring(void **state)
+{
+	static const uint8_t ends[] = { FIN | ACK, RST, RST | ACK };
+
+	(void)state;
+	prog_need_root();
+	for (int packets = 0; packets < N - 1; packets++) {
+		for (size_t end = 0; end < sizeof(ends); end++) {
+			struct packet_spec spec = { THREE_FROM(1000 + 8 * packets + end) };
+			struct wm_flow flow = prog_flow(&spec);
+			int real = begin(&spec, packets);
+
+			assert_int_equal(send_flags(&spec, ends[end]), real);
+			assert_int_equal(state_of(&flow), WM_FLOW_CLOSED);
+			assert_int_equal(send_flags(&spec, ACK), real);
+			assert_int_equal(send_flags(&spec, SYN), (real + 1) % 3);
+			assert_int_equal(send_flags(&spec, ACK), (real + 1) % 3);
+		}
+	}
+}
+
+/* A rule may still send the flow's data packets to the old real: the new connection must
+ * not be split between two, and the one after it is free. */
+static void a_syn_after_the_end_of_a_flow_with_a_rule_waits_for_the_rule(void **state)
+{
+	struct packet_spec spec = { THREE };
 	struct wm_flow flow = prog_flow(&spec);
-	int real = 0;
+	int real;
 
 	(void)state;
 	prog_need_root();
 	listen_to_events();
-	for (int i = 0; i < N; i++)
-		real = send_three(&spec);
-	events();
-	fill_ring(7, DEST_THREE + (real + 1) % 3, 1);
-	spec.flags = SYN;
-	assert_int_equal(send_three(&spec), real);
+	real = begin(&spec, N);
+	assert_int_equal(state_of(&flow), WM_FLOW_PROMOTED);
+	assert_int_equal(events(), 1);
+	assert_int_equal(send_flags(&spec, FIN | ACK), real);
+	assert_int_equal(state_of(&flow), WM_FLOW_CLOSING);
+	assert_int_equal(events(), 1);
+	assert_int_equal(send_flags(&spec, SYN), real);
+	assert_int_equal(state_of(&flow), WM_FLOW_PROMOTED);
 	assert_int_equal(events(), 1);
 	assert_int_equal(seen.event[0].type, WM_EVENT_CLOSE);
 	assert_memory_equal(&seen.event[0].flow, &flow, sizeof(flow));
-	/* the rule is gone, the daemon has said so: the ring decides */
+	/* The daemon says that the rule is gone; the connection stays where it began. */
 	wm_dp__flow_restart(dp, &flow);
-	assert_int_equal(send_three(&spec), (real + 1) % 3);
+	assert_int_equal(send_flags(&spec, SYN), real);
+	assert_int_equal(send_flags(&spec, ACK), real);
+	assert_int_equal(send_flags(&spec, FIN | ACK), real);
+	assert_int_equal(send_flags(&spec, SYN), (real + 1) % 3);
+	assert_int_equal(events(), 0);
+	/* Or it is gone before the next connection begins. */
+	real = begin(&spec, N);
+	assert_int_equal(send_flags(&spec, RST), real);
+	wm_dp__flow_restart(dp, &flow);
+	assert_int_equal(state_of(&flow), WM_FLOW_CLOSED);
+	assert_int_equal(send_flags(&spec, SYN), (real + 1) % 3);
+}
+
+static void a_duplicate_syn_moves_nothing(void **state)
+{
+	(void)state;
+	prog_need_root();
+	listen_to_events();
+	for (int packets = 0; packets <= N + 1; packets++) {
+		struct packet_spec spec = { THREE_FROM(2000 + packets) };
+		struct wm_flow flow = prog_flow(&spec);
+		int real = begin(&spec, packets), before = state_of(&flow);
+
+		make_older(&flow, 120);
+		assert_int_equal(send_flags(&spec, SYN), real);
+		assert_int_equal(state_of(&flow), before);
+		assert_int_equal(send_flags(&spec, ACK), real);
+		assert_int_equal(send_flags(&spec, SYN), real);
+	}
+	for (int n = events(); n--;)
+		assert_int_equal(seen.event[n].type, WM_EVENT_PROMOTE);
+}
+
+static void set_away(uint16_t id, bool away)
+{
+	struct wm_dest dest = *wm_dp__dest(dp, id);
+
+	dest.only = wm_dest_only(&dest) | (away ? WM_DEST_AWAY : 0);
+	wm_dp__dest_set(dp, id, &dest);
+}
+
+/* Its client tries once more, and not the same server. What is under way stays. */
+static void a_syn_leaves_a_real_that_is_away(void **state)
+{
+	(void)state;
+	prog_need_root();
+	for (int packets = 0; packets < N - 2; packets++) { /* and one more below: not proven */
+		struct packet_spec spec = { THREE_FROM(3000 + packets) };
+		int real = begin(&spec, packets);
+
+		set_away(DEST_THREE + real, true);
+		assert_int_equal(send_flags(&spec, ACK), real);
+		assert_int_equal(send_flags(&spec, SYN), (real + 1) % 3);
+		assert_int_equal(send_flags(&spec, ACK), (real + 1) % 3);
+		set_away(DEST_THREE + real, false);
+		assert_int_equal(send_flags(&spec, SYN), (real + 1) % 3);
+	}
+}
+
+/* A rule would send the data that follow to the old real. */
+static void a_syn_of_a_flow_with_a_rule_stays_also_then(void **state)
+{
+	struct packet_spec spec = { THREE_FROM(3100) };
+	int real;
+
+	(void)state;
+	prog_need_root();
+	real = begin(&spec, N);
+	set_away(DEST_THREE + real, true);
+	assert_int_equal(send_flags(&spec, SYN), real);
+	set_away(DEST_THREE + real, false);
+}
+
+/* The tick began on another CPU first: that is no great age. */
+static void an_entry_of_the_next_tick_is_young(void **state)
+{
+	struct packet_spec spec = { THREE }, udp = { DNS };
+	struct wm_flow flow = prog_flow(&spec), udp_flow = prog_flow(&udp);
+	struct frame in, out;
+	int real;
+
+	(void)state;
+	prog_need_root();
+	real = begin(&spec, 3);
+	make_older(&flow, -1);
+	assert_int_equal(send_flags(&spec, SYN), real);
+	packet_build(&udp, &in);
+	prog_run(wm_dp__prog_fd(dp), &in, 0, &out);
+	make_older(&udp_flow, -1);
+	prog_expect_counters(dp, NULL, "");
+	prog_run(wm_dp__prog_fd(dp), &in, 0, &out);
+	prog_expect_counters(dp, (int[]){ WM_C_TX_HIT, -1 }, "written a moment ago");
+}
+
+static void a_syn_too_late_for_a_duplicate_begins_a_connection(void **state)
+{
+	struct packet_spec spec = { THREE };
+	struct wm_flow flow = prog_flow(&spec);
+	int real;
+
+	(void)state;
+	prog_need_root();
+	real = begin(&spec, 3);
+	make_older(&flow, 121);
+	assert_int_equal(send_flags(&spec, SYN), (real + 1) % 3);
+	/* unless there may be a rule, which is then asked to go */
+	listen_to_events();
+	assert_int_equal(send_flags(&spec, RST), (real + 1) % 3);
+	real = begin(&spec, N);
+	assert_int_equal(events(), 1);
+	make_older(&flow, 121);
+	assert_int_equal(send_flags(&spec, SYN), real);
+	assert_int_equal(events(), 1);
+	assert_int_equal(seen.event[0].type, WM_EVENT_CLOSE);
+	wm_dp__flow_restart(dp, &flow);
+	make_older(&flow, 121);
+	assert_int_equal(send_flags(&spec, SYN), (real + 1) % 3);
+}
+
+/* A change of the threshold does not make a rule forgotten. */
+static void a_flow_with_a_rule_stays_whatever_the_threshold_is(void **state)
+{
+	struct packet_spec spec = { THREE };
+	int real;
+
+	(void)state;
+	prog_need_root();
+	real = begin(&spec, N);
+	for (uint32_t threshold = 0; threshold <= 200; threshold += 100) {
+		wm_dp__ctl(dp)->promote_after = threshold;
+		assert_int_equal(send_flags(&spec, FIN), real);
+		assert_int_equal(send_flags(&spec, SYN), real);
+	}
+}
+
+static void an_event_that_nobody_hears_promotes_nothing(void **state)
+{
+	struct packet_spec spec = { THREE };
+	struct wm_flow flow = prog_flow(&spec);
+
+	(void)state;
+	prog_need_root();
+	listen_to_events();
+	wm_dp__ctl(dp)->event_budget = 0;
+	begin(&spec, N + 2);
+	assert_int_equal(state_of(&flow), N);
+	assert_int_equal(events(), 0);
+	wm_dp__ctl(dp)->event_budget = 1;
+	make_older(&flow, 1);
+	send_three(&spec);
+	assert_int_equal(state_of(&flow), WM_FLOW_PROMOTED);
+	assert_int_equal(events(), 1);
+}
+
+/* A vip of one port is put beside the vip of every port: marks send the flow's data to the
+ * old real, and so do SYN and FIN. */
+static void a_flow_keeps_its_real_when_a_narrower_vip_appears(void **state)
+{
+	struct packet_spec spec = { .src = "10.9.9.9", .sport = 9, .dst = "10.200.1.2",
+				    .dport = 80 };
+	const struct wm_vip vips[] = {
+		prog_vip("10.200.1.2", 0, IPPROTO_TCP, NUMBER_ANY, 4),
+		prog_vip("10.200.1.2", 80, IPPROTO_TCP, NUMBER_WEB, 1),
+	};
+	static const uint8_t flags[] = { ACK, SYN, FIN | ACK, ACK };
+	struct wm_flow flow = prog_flow(&spec);
+	struct wm_flow_slot slot;
+	struct frame in, out;
+
+	(void)state;
+	prog_need_root();
+	put_dest(DEST_WEB, NUMBER_WEB, "10.200.1.2", 80, IPPROTO_TCP, "10.200.2.11");
+	prog_publish(dp, vips, 1);
+	spec.flags = SYN;
+	packet_build(&spec, &in);
+	assert_int_equal(prog_run(wm_dp__prog_fd(dp), &in, 0, &out), XDP_TX);
+	prog_publish(dp, vips, 2);
+	for (size_t i = 0; i < sizeof(flags); i++) {
+		spec.flags = flags[i];
+		packet_build(&spec, &in);
+		assert_int_equal(prog_run(wm_dp__prog_fd(dp), &in, 0, &out), XDP_TX);
+		assert_true(wm_dp__flow_find(dp, &flow, &slot));
+		assert_int_equal(slot.dest, DEST_ANY);
+	}
+	spec.flags = SYN;
+	packet_build(&spec, &in);
+	prog_run(wm_dp__prog_fd(dp), &in, 0, &out);
+	assert_true(wm_dp__flow_find(dp, &flow, &slot));
+	assert_int_equal(slot.dest, DEST_WEB);
+}
+
+/* The packets of a flow with a rule write no entry. */
+static void udp_with_a_rule_is_never_idle(void **state)
+{
+	struct packet_spec spec = { DNS };
+	struct wm_flow flow = prog_flow(&spec);
+	struct wm_flow_slot slot;
+	struct frame in, out;
+
+	(void)state;
+	prog_need_root();
+	packet_build(&spec, &in);
+	for (int i = 0; i < N; i++)
+		prog_run(wm_dp__prog_fd(dp), &in, 0, &out);
+	assert_int_equal(state_of(&flow), WM_FLOW_PROMOTED);
+	make_older(&flow, 1000);
+	prog_expect_counters(dp, NULL, "");
+	prog_run(wm_dp__prog_fd(dp), &in, 0, &out);
+	prog_expect_counters(dp, (int[]){ WM_C_TX_HIT, WM_C_EVENT_PROMOTE, -1 }, "with a rule");
+	/* It was in use until its rule went. */
+	make_older(&flow, 1000);
+	wm_dp__flow_restart(dp, &flow);
+	assert_true(wm_dp__flow_find(dp, &flow, &slot));
+	assert_int_equal(slot.state, 0);
+	assert_in_range(slot.idle_ticks, 0, 1);
+}
+
+static void a_rule_keeps_its_entry(void **state)
+{
+	struct packet_spec spec = { THREE };
+	struct wm_flow flow = prog_flow(&spec);
+	struct wm_flow_slot slot;
+
+	(void)state;
+	prog_need_root();
+	/* entered where it is missing, and over what is only counted */
+	assert_true(wm_dp__flow_keep(dp, &flow, DEST_THREE + 2));
+	assert_int_equal(send_flags(&spec, SYN), 2);
+	wm_dp__flow_restart(dp, &flow);
+	assert_int_equal(state_of(&flow), 0);
+	assert_true(wm_dp__flow_keep(dp, &flow, DEST_THREE + 1));
+	assert_true(wm_dp__flow_find(dp, &flow, &slot));
+	assert_int_equal(slot.state, WM_FLOW_PROMOTED);
+	assert_int_equal(slot.dest, DEST_THREE + 1);
+	make_older(&flow, 50);
+	assert_true(wm_dp__flow_keep(dp, &flow, DEST_THREE + 1));
+	assert_true(wm_dp__flow_find(dp, &flow, &slot));
+	assert_in_range(slot.idle_ticks, 0, 1);
+	/* but not once the flow has ended */
+	assert_int_equal(send_flags(&spec, FIN), 1);
+	assert_false(wm_dp__flow_keep(dp, &flow, DEST_THREE + 1));
+	wm_dp__flow_restart(dp, &flow);
+	assert_int_equal(state_of(&flow), WM_FLOW_CLOSED);
+	/* If there is a rule all the same, no SYN may move it before that is gone. */
+	assert_false(wm_dp__flow_keep(dp, &flow, DEST_THREE + 1));
+	assert_int_equal(state_of(&flow), WM_FLOW_CLOSING);
 }
 
 static void idle_udp_is_looked_up_anew(void **state)
@@ -798,7 +1473,7 @@ static void idle_udp_is_looked_up_anew(void **state)
 	assert_int_equal(slot.state, 1);
 	/* touched by the daemon, because the NIC saw packets */
 	make_older(&flow, 40);
-	wm_dp__flow_touch(dp, &flow);
+	assert_true(wm_dp__flow_keep(dp, &flow, DEST_DNS));
 	prog_expect_counters(dp, NULL, "");
 	prog_run(fd, &in, 0, &out);
 	prog_expect_counters(dp, (int[]){ WM_C_TX_HIT, -1 }, "touched");
@@ -902,6 +1577,47 @@ static void two_full_buckets_give_up_their_oldest(void **state)
 		assert_int_equal(wm_dp__flow_find(dp, &flow[i], &slot), i != 5);
 }
 
+/* Its entry is what keeps a flow with a rule together. */
+static void a_flow_with_a_rule_makes_room_for_nobody(void **state)
+{
+	struct packet_spec spec[MORE];
+	struct wm_flow flow[MORE];
+	struct wm_flow_slot slot;
+
+	(void)state;
+	prog_need_root();
+	wm_dp__ctl(dp)->rule_idle = 90;
+	fill_pair(spec, flow);
+	for (int i = 0; i < PAIR; i++) {
+		for (int k = 1; i != 3 && k < N; k++)
+			send_three(&spec[i]);
+		if (i != 3)
+			make_older(&flow[i], 80);
+	}
+	spec[8].flags = FIN;
+	send_three(&spec[8]);
+	prog_expect_counters(dp, NULL, "");
+	send_three(&spec[PAIR]);
+	prog_expect_counters(dp, (int[]){ WM_C_TX_MISS, WM_C_FLOW_INSERT, WM_C_FLOW_EVICT, -1 },
+			     "the only one without a rule goes");
+	assert_false(wm_dp__flow_find(dp, &flow[3], &slot));
+	for (int k = 1; k < N; k++)
+		send_three(&spec[PAIR]);
+	prog_expect_counters(dp, NULL, "");
+	send_three(&spec[3]);
+	prog_expect_counters(dp, (int[]){ WM_C_TX_MISS, WM_C_FLOW_FULL, -1 }, "nobody may go");
+	assert_false(wm_dp__flow_keep(dp, &flow[3], DEST_THREE));
+	/* What the NIC has forgotten for long goes. */
+	make_older(&flow[7], 20);
+	send_three(&spec[3]);
+	prog_expect_counters(dp, (int[]){ WM_C_TX_MISS, WM_C_FLOW_INSERT, WM_C_FLOW_EVICT, -1 },
+			     "an entry older than any rule");
+	assert_false(wm_dp__flow_find(dp, &flow[7], &slot));
+	make_older(&flow[9], 20);
+	assert_true(wm_dp__flow_keep(dp, &flow[7], DEST_THREE));
+	assert_true(wm_dp__flow_find(dp, &flow[7], &slot));
+}
+
 static void a_closed_connection_goes_before_an_older_open_one(void **state)
 {
 	struct packet_spec spec[MORE];
@@ -919,7 +1635,7 @@ static void a_closed_connection_goes_before_an_older_open_one(void **state)
 		assert_int_equal(wm_dp__flow_find(dp, &flow[i], &slot), i != 6);
 }
 
-/* 8 bytes a flow at 80 % full: who was entered is found. */
+/* 8 bytes per flow at 80 % full: who was entered is found. */
 static void a_table_that_is_full_to_80_percent_finds_its_flows(void **state)
 {
 	/* large enough that chance (the seed is random) plays no part: 130 flows of
@@ -1013,16 +1729,22 @@ static int verdict_for(int i, int port)
 static void many_vips_are_found_and_switched_at_once(void **state)
 {
 	enum { MANY = 500 };
+	const struct wm_dp_options options = { .vip_bits = wm_dp__vip_bits(MANY) };
 	struct wm_vip vips[MANY];
 
-	(void)state;
 	prog_need_root();
+	teardown(state);
+	dp = prog_open(&options);
 	for (int port = 80; port < 100; port += 10) {
 		publish_many(vips, MANY, port);
 		assert_int_equal(wm_dp__vips(dp, vips, MANY), MANY);
 		for (int i = 0; i < MANY; i++) {
+			prog_expect_counters(dp, NULL, "");
 			assert_int_equal(verdict_for(i, port + i % 3), XDP_DROP);
-			assert_int_equal(verdict_for(i, port + 3), XDP_PASS);
+			assert_int_equal(verdict_for(i, port + 3), XDP_DROP);
+			assert_int_equal(verdict_for(i + MANY, port + i % 3), XDP_PASS);
+			prog_expect_counters(dp, (int[]){ WM_C_DROP_NO_REAL, WM_C_DROP_NO_SERVICE,
+							  WM_C_PASS_NOT_VIP, -1 }, "vip");
 		}
 	}
 }
@@ -1112,7 +1834,7 @@ static void noise_never_confuses_the_program(void **state)
 		for (int flips = rand() % 6; flips; flips--)
 			in.data[12 + rand() % (in.len - 12)] ^= 1 << rand() % 8;
 		in.len = 14 + rand() % (in.len - 13);
-		verdict = prog_run(wm_dp__prog_fd(dp), &in, mark, &out);
+		verdict = run_marked(&in, mark, &out);
 		assert_true(verdict == XDP_PASS || verdict == XDP_TX || verdict == XDP_DROP);
 		if (verdict == XDP_PASS)
 			assert_same_frame(&out, &in, "noise");
@@ -1124,12 +1846,22 @@ static void noise_never_confuses_the_program(void **state)
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define TEST_MAC(f) { #f ", marks in source addresses", f, setup_mac, teardown, NULL }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(single_packets),
+		TEST_MAC(single_packets),
+		TEST(the_stack_gets_nothing_of_a_vip),
+		TEST(addresses_are_no_vips),
+		TEST(only_frames_for_our_addresses_are_balanced),
+		TEST(frames_for_all_are_not_balanced),
+		TEST(a_frame_that_does_not_fit_is_dropped),
+		TEST(a_real_that_one_interface_leads_to_gets_its_packets),
 		TEST(trusted_marks_skip_the_destination_check),
+		TEST(outer_df_is_the_inner_one_where_that_is_asked_for),
+		TEST(outer_checksums_are_right_for_every_identification),
 		TEST(metadata_of_any_size_is_dropped),
 		TEST(every_flow_goes_where_the_ring_says),
 		TEST(a_known_flow_stays_when_the_ring_changes),
@@ -1144,10 +1876,22 @@ int main(void)
 		TEST(a_full_event_ring_wakes_then_loses_and_costs_no_packet),
 		TEST(the_end_of_a_proven_flow_is_named_once),
 		TEST(the_end_of_a_short_flow_is_not_named),
-		TEST(a_syn_over_a_proven_flow_keeps_its_real),
+		TEST(a_syn_after_the_end_asks_the_ring),
+		TEST(a_syn_after_the_end_of_a_flow_with_a_rule_waits_for_the_rule),
+		TEST(a_duplicate_syn_moves_nothing),
+		TEST(a_syn_leaves_a_real_that_is_away),
+		TEST(a_syn_of_a_flow_with_a_rule_stays_also_then),
+		TEST(an_entry_of_the_next_tick_is_young),
+		TEST(a_syn_too_late_for_a_duplicate_begins_a_connection),
+		TEST(a_flow_with_a_rule_stays_whatever_the_threshold_is),
+		TEST(an_event_that_nobody_hears_promotes_nothing),
+		TEST(a_flow_keeps_its_real_when_a_narrower_vip_appears),
+		TEST(udp_with_a_rule_is_never_idle),
+		TEST(a_rule_keeps_its_entry),
 		TEST(idle_udp_is_looked_up_anew),
 		TEST(tcp_does_not_age),
 		TEST(two_full_buckets_give_up_their_oldest),
+		TEST(a_flow_with_a_rule_makes_room_for_nobody),
 		TEST(a_closed_connection_goes_before_an_older_open_one),
 		TEST(a_table_that_is_full_to_80_percent_finds_its_flows),
 		TEST(sweeping_removes_just_the_named),
@@ -1156,6 +1900,7 @@ int main(void)
 		TEST(too_many_vips_change_nothing),
 		TEST(counters_of_a_destination_add_up),
 		TEST(noise_never_confuses_the_program),
+		TEST_MAC(noise_never_confuses_the_program),
 	};
 
 	return cmocka_run_group_tests_name("waymark", tests, NULL, NULL);

@@ -3,24 +3,35 @@
 """The command `waymark` against a daemon that is not one.
 
 A thread plays waymarkd on a socket in a scratch directory: it answers each
-request from a table of replies in the shapes of include/waymark/ctl.h, or does
+request from a table of replies in the shapes of user/core/protocol.c, or does
 what a broken one would. Needs no root and no kernel feature.
 
-The last part reads the table of commands (`waymark help --json`), the help,
-the completion script, the manual page and ctl.h, and compares what they say.
+The last part reads the table of commands and that of the protocol (`waymark help
+--json`), the help, the completion script and the manual page, and compares what they say.
 """
+import contextlib
+import fcntl
 import json
 import os
+import pty
 import re
 import shutil
 import socket
+import struct
 import subprocess
+import sys
+import termios
 import threading
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "selftests/lib"))
+
+# pylint: disable=wrong-import-position
+from protocol import faults_of, keys_of, read_protocol  # noqa: E402
+
 BUILD = Path(os.environ.get("BUILD", ROOT / "build")).resolve()
 WAYMARK = BUILD / "waymark"
 PATIENCE = 60  # seconds until a command that hangs has failed
@@ -33,22 +44,30 @@ RULE = {"state": "active", "mark": 0x1003, "dest": 3, "real": "10.200.2.13", "pa
 
 VIPS = [
     {"name": "web", "address": "10.200.1.1", "port": 80, "protocol": "tcp", "number": 0,
-     "hash": "maglev", "offload": True, "ring": 0, "reals": 3, **TRAFFIC},
+     "hash": "maglev", "offload": True, "ring": 0, "reals": 3, **TRAFFIC,
+     "dropped": 1234},
     {"name": "dns", "address": "10.200.1.2", "port": 53, "protocol": "udp", "number": 1,
-     "hash": "maglev", "offload": False, "ring": 1, "reals": 2, **TRAFFIC},
+     "hash": "maglev", "offload": False, "ring": 1, "reals": 2, **TRAFFIC,
+     "dropped": 0},
     {"name": "dns-tcp", "address": "10.200.1.2", "port": 53, "protocol": "tcp", "number": 2,
-     "hash": "maglev", "offload": True, "ring": 2, "reals": 2, **TRAFFIC},
+     "hash": "maglev", "offload": True, "ring": 2, "reals": 2, **TRAFFIC,
+     "dropped": 0},
     {"name": "all6", "address": "fc00::1", "port": 0, "protocol": "udp", "number": 3,
-     "hash": "maglev", "offload": True, "ring": 3, "reals": 1, **TRAFFIC},
+     "hash": "maglev", "offload": True, "ring": 3, "reals": 1, **TRAFFIC,
+     "dropped": 0},
 ]
 STATUS = {
     "version": "0.1.0", "pid": 4242, "uptime_s": 3725.5, "config": "/etc/waymark/waymark.yaml",
-    "interfaces": ["eth0", "eth1"], "queues": ["eth1 0-3,6"], "mode": "native", "lane": "meta",
+    "interfaces": ["eth0", "eth1"], "unserved": [], "apart": [], "queues": ["eth1 0-3,6"],
+    "locals": ["dns: process 7", "log: nobody"], "mode": "native",
+    "attach": "keep", "attached_again": 0, "lane": "meta", "prog_build": "0.1.0 (build 1f2e3d4c)",
+    "build": "0.1.0 (build 1f2e3d4c)", "outdated": False,
     "adopted": True, "prog_id": 77, "abi": 1,
     "vips": 4, "reals": 5, "dests": 8, "dests_max": 4095, "retiring": 0, "flows_max": 1048576,
+    "mtu": 1500, "fits4": 1480, "fits6": 1460,
     "packets": 4000, "bytes": 2048, "marked": 3500,
     "offload": {"backend": "sim", "rules": 53, "rules_max": 60000, "table": None,
-                "table_used": None, "mark_bits": 16,
+                "table_used": None, "mark_bits": 16, "marks": "seen", "lane_why": None,
                 "backing_off": False, "steering_rules": 8, "steered": 4, "to_steer": 4,
                 "steering_why": None},
     "reloads": 2, "reload_state": "idle", "last_reload": {"ok": True, "text": "1 vip added", "age_s": 185.0},
@@ -72,9 +91,14 @@ REPLIES = {
     "vip": VIPS,
     "real": [
         {"vip": "web", "address": "10.200.2.11", "weight": 100, "dest": 1, "slots": 32768,
-         "share": 0.5, **TRAFFIC},
+         "share": 0.5, "fits": 1480, **TRAFFIC, "live": 17,
+         "health": "up", "health_s": 75.5, "check": "HTTP 200 after 3 ms", "checked_s": 1.5,
+         "why": None},
         {"vip": "web", "address": "10.200.2.13", "weight": 0, "dest": 3, "slots": 0, "share": 0.0,
-         "packets": 0, "marked": 0, "bytes": 0, "flows": 0},
+         "fits": None,
+         "packets": 0, "marked": 0, "bytes": 0, "flows": 0, "live": None,
+         "health": None, "health_s": None, "check": None, "checked_s": None,
+         "why": "its weight is 0"},
     ],
     "dest": [{"dest": 4095, "mark": 0x1003, "generation": 1, "vip": "web", "real": "10.200.2.13",
               "state": "live", **TRAFFIC}],
@@ -86,7 +110,9 @@ REPLIES = {
     "stats": STATS,
     "ring": {"vip": "web", "reals": ["10.200.2.11", "fc00::12"], "slot": [0, 1, 1, -1]},
     "where": WHERE,
-    "reload": {"summary": "1 real added"},
+    "reload": {"summary": "1 real added, 1 real reweighted",
+               "changes": ["vip web: real 10.200.2.14 added",
+                           "vip web: real 10.200.2.11 has weight 50 instead of 100"]},
     "xsk": {"name": "dns", "path": "/run/waymark/local.sock", "device": "eth0", "connected": True,
             "pid": 4711, "uid": 65534, "one_socket": False,
             "sockets": [{"socket": 0, "device": "eth0", "zero_copy": False, "rx_dropped": 0,
@@ -204,13 +230,17 @@ def test_status_is_a_block(ask):
         "waymarkd": "0.1.0, pid 4242, up 1 h 2 min",
         "configuration": "/etc/waymark/waymark.yaml",
         "interfaces": "eth0, eth1 (native, program 77, adopted, abi 1)",
+        "program": "0.1.0 (build 1f2e3d4c); the daemon's: 0.1.0 (build 1f2e3d4c)",
         "queues": "eth1 0-3,6; the others are the host's",
+        "local consumers": "dns: process 7, log: nobody",
+        "longest packet": "1,480 bytes to an IPv4 real, 1,460 to an IPv6 one (MTU 1,500)",
         "vips": "4 with 5 reals",
         "destinations": "8 of 4,095",
         "flow table": "room for 1,048,576 flows",
         "packets": "4,000 (2.0 KiB)",
         "marked": "3,500 (87.5 %)",
-        "offload": "sim, 53 of 60,000 rules, 16-bit marks",
+        "offload": "sim, 53 of 60,000 rules, 16-bit marks by lane meta",
+        "marks": "seen",
         "steering": "8 rules lead 4 of 4 vips to these queues",
         "reloads": "2",
         "last reload": "3 min 5 s ago: 1 vip added",
@@ -224,18 +254,31 @@ def test_no_command_is_status(ask):
 
 def test_status_says_what_an_operator_must_see(ask):
     ask.daemon.replies["status"] = STATUS | {
-        "adopted": False, "retiring": 2, "packets": 0, "marked": 0,
+        "adopted": False, "prog_build": "0.0.9 (build 11111111)", "outdated": True, "retiring": 2, "packets": 0, "marked": 0,
         "offload": STATUS["offload"] | {"backing_off": True, "steering_rules": 2, "steered": 1,
                                         "steering_why": "nic: no IPv6"},
         "last_reload": {"ok": False, "text": "waymark.yaml:3:1: unknown key", "age_s": 2.0},
     }
     pairs = ask().pairs()
     assert pairs["interfaces"] == "eth0, eth1 (native, program 77, abi 1)"
+    assert pairs["program"] == ("0.0.9 (build 11111111), OUTDATED; "
+                                "the daemon's: 0.1.0 (build 1f2e3d4c)")
     assert pairs["destinations"] == "8 of 4,095, 2 retiring"
     assert pairs["marked"] == "0 (-)"
     assert "backing off" in pairs["offload"]
     assert pairs["steering"] == "2 rules lead 1 of 4 vips to these queues: nic: no IPv6"
     assert pairs["last reload"] == "2.0 s ago, FAILED: waymark.yaml:3:1: unknown key"
+
+
+def test_status_ends_with_a_code_of_its_own_where_nothing_is_balanced(ask):
+    why = "eth1: no XDP program is attached"
+    ask.daemon.replies["status"] = STATUS | {"unserved": [why], "attached_again": 2}
+    for arguments in ([], ["status"]):
+        result = ask(*arguments)
+        assert result.code == 5 and result.pairs()["NOT SERVED"] == why
+        assert result.pairs()["attached again"] == "2 times: somebody took the program off"
+    result = ask("--json", "status")
+    assert result.code == 5 and json.loads(result.out)["unserved"] == [why]
 
 
 def test_status_keeps_the_lines_of_an_error(ask):
@@ -246,7 +289,7 @@ def test_status_keeps_the_lines_of_an_error(ask):
     assert lines[-1].strip() == "waymark.yaml:9:2: no weight"
     assert lines[-1].startswith(" " * 10), "under the value, not under the title"
     raw = ask("--raw").out.splitlines()
-    assert len(raw) == len(set(line.split(" ", 1)[0] for line in raw)), "a line a key"
+    assert len(raw) == len(set(line.split(" ", 1)[0] for line in raw)), "one line per key"
 
 
 def test_status_before_the_first_reload(ask):
@@ -256,19 +299,20 @@ def test_status_before_the_first_reload(ask):
 
 def test_vip_is_a_table(ask):
     assert ask("vip").out == """\
-NAME     ADDRESS     PORT  PROTO  HASH    OFFLOAD  REALS    PACKETS     MARKED    BYTES  FLOWS
-web      10.200.1.1    80  tcp    maglev  yes          3  1,234,567  1,111,111  1.2 GiB     42
-dns      10.200.1.2    53  udp    maglev  no           2  1,234,567  1,111,111  1.2 GiB     42
-dns-tcp  10.200.1.2    53  tcp    maglev  yes          2  1,234,567  1,111,111  1.2 GiB     42
-all6     fc00::1        *  udp    maglev  yes          1  1,234,567  1,111,111  1.2 GiB     42
+NAME     ADDRESS     PORT  PROTO  HASH    OFFLOAD  REALS    PACKETS     MARKED    BYTES  FLOWS  DROPPED
+web      10.200.1.1    80  tcp    maglev  yes          3  1,234,567  1,111,111  1.2 GiB     42    1,234
+dns      10.200.1.2    53  udp    maglev  no           2  1,234,567  1,111,111  1.2 GiB     42        0
+dns-tcp  10.200.1.2    53  tcp    maglev  yes          2  1,234,567  1,111,111  1.2 GiB     42        0
+all6     fc00::1        *  udp    maglev  yes          1  1,234,567  1,111,111  1.2 GiB     42        0
 """
 
 
 def test_real_is_a_table(ask):
     rows = ask("real", "web").rows()
-    assert rows[0] == ["VIP", "REAL", "WEIGHT", "DEST", "SLOTS", "SHARE", "PACKETS", "MARKED",
-                       "BYTES", "FLOWS"]
+    assert rows[0] == ["VIP", "REAL", "WEIGHT", "DEST", "SLOTS", "SHARE", "FITS", "PACKETS",
+                       "MARKED", "BYTES", "FLOWS", "LIVE", "HEALTH", "SINCE", "CHECK", "WHY"]
     assert rows[1][:7] == ["web", "10.200.2.11", "100", "1", "32,768", "50.0", "%"]
+    assert (rows[1][7], rows[2][7]) == ("1480", "-")
     assert rows[2][:7] == ["web", "10.200.2.13", "0", "3", "0", "0.0", "%"]
     assert ask.daemon.requests == [{"command": "real", "vip": "web"}]
 
@@ -345,7 +389,17 @@ def test_mark_that_means_nothing(ask):
 
 
 def test_reload_says_what_changed(ask):
-    assert ask("reload").out == "1 real added\n"
+    assert ask("reload").out == ("1 real added, 1 real reweighted\n"
+                                 "vip web: real 10.200.2.14 added\n"
+                                 "vip web: real 10.200.2.11 has weight 50 instead of 100\n")
+    ask.daemon.replies["reload"] = {"summary": "nothing to change", "changes": []}
+    assert ask("reload").out == "nothing to change\n"
+
+
+def test_reload_is_forced_only_if_asked_to(ask):
+    ask("reload")
+    ask("reload", "--force")
+    assert ask.daemon.requests == [{"command": "reload"}, {"command": "reload", "force": True}]
 
 
 def test_ring_is_slot_and_real(ask):
@@ -413,6 +467,48 @@ def test_stats_watch_in_json_is_a_line_each(ask):
     assert [json.loads(line) for line in result.out.splitlines()] == [STATS, STATS]
 
 
+HOSTILE = "no\x1b]0;owned\x07\x1b[2J\x9b1mpe\u202e\nwaymark: all is well"
+
+
+def harmless(text):
+    return not [c for c in text if c != "\n" and (ord(c) < 32 or 127 <= ord(c) < 160 or c == "\u202e")]
+
+
+def test_words_of_whoever_answers_are_no_commands_for_the_terminal(ask):
+    """Anybody may listen at WAYMARK_SOCKET."""
+    ask.daemon.raw = [json.dumps({"ok": False, "error": HOSTILE}).encode() + b"\n"]
+    result = ask("status")
+    assert result.code == 1 and harmless(result.err)
+    assert "no\\x1b]0;owned\\x07" in result.err
+    assert "\n  waymark: all is well\n" in result.err  # no line of its own
+    ask.daemon.raw = [b'{"ok": \x1b[2J}\n']
+    result = ask("status")
+    assert result.code == 1 and harmless(result.err)
+
+
+def test_words_of_whoever_answers_in_tables_and_json(ask):
+    names = [dict(vip, name=HOSTILE) for vip in REPLIES["vip"]]
+    ask.daemon.raw = [json.dumps({"ok": True, "data": names}).encode() + b"\n"]
+    for options in ([], ["--raw"], ["--json"]):
+        result = ask("vip", *options)
+        assert result.code == 0 and result.out and harmless(result.out), options
+    assert result.json() == names
+    ask.daemon.raw = [json.dumps({"ok": False, "error": HOSTILE}).encode() + b"\n"]
+    result = ask("vip", "--json")
+    assert harmless(result.err) and json.loads(result.err)["error"] == HOSTILE
+
+
+@pytest.mark.parametrize("closed", ["<&- >&- 2>&-", "<&- >&-", ">&-", "2>&-", ">&- 2>&-"])
+def test_closed_descriptors_are_not_taken_for_the_connection(daemon, closed):
+    """Else what is printed goes to the daemon, as requests."""
+    line = (f'"$0" -s "$1" --json stats --watch 0.01 --count 2 {closed}')
+    done = subprocess.run(["/bin/sh", "-c", line, WAYMARK, daemon.path], capture_output=True,
+                          text=True, timeout=PATIENCE, check=False)
+    printed = ">&-" not in closed.replace("2>&-", "")
+    assert (done.returncode == 0, bool(done.stdout)) == (printed, printed)
+    assert {request.get("command") for request in daemon.requests} == {"stats"}
+
+
 def test_stats_watch_ends_when_interrupted(daemon):
     # The fake daemon's third request tells us that two tables were shown.
     asked = threading.Event()
@@ -473,7 +569,7 @@ def test_raw_value_is_one_word(ask):
 def test_raw_table_has_plain_numbers(ask):
     assert ask("vip", "-r", "--no-headings").rows()[0] == [
         "web", "10.200.1.1", "80", "tcp", "maglev", "yes", "3", "1234567", "1111111", "1288490189",
-        "42"]
+        "42", "1234"]
 
 
 def test_columns_are_chosen_by_key(ask):
@@ -559,7 +655,7 @@ def test_a_socket_that_a_dead_daemon_left(tmp_path):
     path = tmp_path / "dead.sock"
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(path))
-    result = waymark("--json", "vip", socket_path=path)
+    result = waymark("vip", socket_path=path)
     assert (result.code, result.out) == (3, "")
     assert result.err == (f"waymark: waymarkd is not running (no answer at {path}): "
                           "Connection refused\n")
@@ -574,7 +670,7 @@ def test_error_reply(ask):
     def refuse(request, _):
         raise ValueError(f"no vip '{request['vip']}'")
     ask.daemon.replies["real"] = refuse
-    result = ask("real", "nope", "--json")
+    result = ask("real", "nope")
     assert (result.code, result.out, result.err) == (1, "", "waymark: no vip 'nope'\n")
 
 
@@ -734,6 +830,90 @@ def test_short_forms(ask, short, name):
     assert [r["command"] for r in ask.daemon.requests] == ([name] if name else [])
 
 
+# --- errors for programs ---
+
+
+def error_of(result):
+    """The one line on standard error as an object."""
+    assert result.out == "" and result.err.count("\n") == 1
+    said = json.loads(result.err)
+    assert said["ok"] is False and said["exit"] == result.code
+    return said["error"]
+
+
+@pytest.mark.parametrize("option", ["--json", "-j"])
+def test_errors_are_json_if_the_answer_would_be(ask, tmp_path, option):
+    assert "is not running" in error_of(waymark(option, "status", socket_path=tmp_path / "none"))
+    ask.daemon.replies["reload"] = lambda *_: (_ for _ in ()).throw(ValueError('a "b"\nc'))
+    assert error_of(ask("reload", option)) == 'a "b"\nc'
+    assert "unknown or ambiguous option '--bogus'" in error_of(ask("--bogus", option))
+    assert "nonsense" in error_of(ask("nonsense", option))
+    assert "MARK is missing" in error_of(ask("mark", option))
+    assert "caf?" in error_of(ask("caf\udce9", option))  # a byte that is no UTF-8
+    broken = tmp_path / "broken.yaml"
+    broken.write_text("interface: eth0\nvips: []\nmoed: auto\n", encoding="ascii")
+    assert f'{broken}:3:1: unknown key "moed"' in error_of(waymark(option, "ring", "web", "-c", broken))
+
+
+def test_warnings_are_json_if_the_answer_is(ask):
+    ask.daemon.replies["flows"] = REPLIES["flows"] | {"total": 2}
+    result = ask("flow", "--json")
+    assert result.code == 0 and result.json()["total"] == 2
+    assert json.loads(result.err) == {"ok": True, "exit": 0,
+                                      "warning": "there are more flows than shown; see --max"}
+
+
+# --- narrow terminals ---
+
+LONG = {"vip": "a-name-of-a-service-that-is-rather-long", "name": "a-name-of-a-service-that-is-rather-long",
+        "address": "2001:db8:1234:5678:9abc:def0:1234:5678"}
+
+
+def on_terminal(path, columns, *args):
+    """What a command writes on a terminal of so many columns."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    child = subprocess.Popen([WAYMARK, "--socket", path, *args], stdin=subprocess.DEVNULL, stdout=theirs,
+                             env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"})
+    os.close(theirs)
+    text = b""
+    with contextlib.suppress(OSError):  # EIO: the other end is closed
+        while piece := os.read(ours, 65536):
+            text += piece
+    os.close(ours)
+    assert child.wait(PATIENCE) == 0
+    return text.decode().replace("\r\n", "\n")
+
+
+@pytest.mark.parametrize("command", [
+    ["status"], ["vip"], ["real"], ["dest"], ["flow"], ["flow", *FLOW_ARGS], ["mark", "5"],
+    ["stats", "--all"], ["ring", "web"], ["where", *FLOW_ARGS], ["reload"], ["xsk", "stats"]],
+    ids=lambda c: " ".join(c[:2]))
+def test_nothing_is_wider_than_the_terminal(ask, command):
+    for name, reply in ask.daemon.replies.items():
+        if isinstance(reply, list):
+            ask.daemon.replies[name] = [row | {k: v for k, v in LONG.items() if k in row} for row in reply]
+    wide = ask(*command).out
+    for columns in (40, 57, 80):
+        text = on_terminal(ask.daemon.path, columns, *command)
+        assert max(map(len, text.splitlines())) <= columns, text
+        assert ask(*command, COLUMNS=str(columns)).out == text
+        # Nothing is left out, in whatever lines it is.
+        letters = "".join(text.split())
+        assert all(word in letters for word in wide.split()), text
+
+
+def test_rows_become_blocks_where_a_table_does_not_fit(ask):
+    rows = ask("real", COLUMNS="40").out.split("\n\n")
+    assert len(rows) == 2
+    block = dict(line.split(None, 1) for line in rows[1].splitlines())
+    assert block["REAL"].strip() == "10.200.2.13" and block["WHY"].strip() == "its weight is 0"
+    assert ask("real", COLUMNS="300").out == ask("real").out
+    assert ask("real", "--raw", COLUMNS="40").out == ask("real", "--raw").out
+    assert ask("real", "--no-headings", COLUMNS="40").out == ask("real", "--no-headings").out
+    assert ask("real", "--json", COLUMNS="40").out == ask("real", "--json").out
+
+
 # --- a configuration instead of a daemon ---
 
 CONFIG = """\
@@ -826,22 +1006,38 @@ def manual():
 
 
 @pytest.fixture(scope="module")
+def protocol():
+    return read_protocol(WAYMARK)
+
+
+@pytest.fixture(scope="module")
+def protocol_page():
+    return waymark("help", "--protocol").out
+
+
+@pytest.fixture(scope="module")
 def completion(tmp_path_factory):
     """Asks bash what the script offers for a command line; its last word is
     being typed."""
     script = tmp_path_factory.mktemp("completion") / "waymark.bash"
     script.write_text(waymark("help", "--completion").out)
 
-    def offers(*words, path=os.environ["PATH"], **env):
+    def offers(*words, path=os.environ["PATH"], program="waymark", **env):
         code = (f'source {script}; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); '
                 'compopt() { :; }; _waymark; printf "%s\\n" "${COMPREPLY[@]}"')
-        done = subprocess.run(["bash", "--norc", "-c", code, "bash", "--", "waymark", *words],
+        done = subprocess.run(["bash", "--norc", "-c", code, "bash", "--", program, *words],
                               env={"PATH": path, **env}, capture_output=True, text=True,
                               timeout=PATIENCE, check=True)
         assert done.stderr == ""
         return done.stdout.split()
     offers.script = script
     return offers
+
+
+def test_completion_of_a_command_that_is_a_program(completion):
+    assert completion("--pro", program="waymark-size") == completion("size", "--pro") != []
+    assert completion("--protocol", "", program="/usr/sbin/waymark-size") == ["tcp", "udp"]
+    assert "--json" in completion("--", program="waymark-size")
 
 
 def options_of(entry):
@@ -913,24 +1109,53 @@ def test_manual_promises_every_key(table, manual):
 def test_manual_names_exit_codes_and_files(table, manual):
     codes = re.findall(r"^\.It (\d)$", manual.partition(".Sh EXIT STATUS")[2], re.M)
     assert codes == [str(entry["code"]) for entry in table["exit_codes"]] == [
-        "0", "1", "2", "3", "4"]
+        "0", "1", "2", "3", "4", "5"]
     assert ".It Ev WAYMARK_SOCKET" in manual and ".It Pa /run/waymark/control.sock" in manual
 
 
-@pytest.mark.parametrize("page", ["waymark", "waymarkd"])
-def test_manual_pages_format_without_complaint(page, manual, tmp_path):
+def test_the_page_of_the_protocol_has_each_argument_and_key_with_its_type(protocol, protocol_page):
+    body = protocol_page.partition(".Sh REQUESTS\n.Bl -tag -width Ds\n")[2]
+    requests = re.split(r"^\.It Li \\&(\w+)\n", body, flags=re.M)[1:]
+    assert requests[::2] == list(protocol)
+    for name, text in zip(requests[::2], requests[1::2]):
+        row = protocol[name]
+        found = re.findall(r"^\.It Li \\&(\S+) No \((.*)\)$", text, re.M)
+        arguments = [(a["name"], a["type"] + ("" if a["needed"] else ", optional"))
+                     for a in row["arguments"]]
+        assert found[:len(arguments)] == arguments
+        keys = [(key.replace("\\-", "-"), re.split("[,;]", kind)[0])
+                for key, kind in found[len(arguments):]]
+        assert keys == list(zip(keys_of(row), (f["type"] for f in (row["keys"] or []) +
+                                               (row["rows"] or []))))
+    assert "or null; its object may be null" in dict(re.findall(r"&(\S+) No \((.*)\)$", body, re.M))["rule.real"]
+
+
+@pytest.mark.parametrize("page,title", [("waymark", "WAYMARK(8)"), ("waymarkd", "WAYMARKD(8)"),
+                                        ("protocol", "WAYMARK-PROTOCOL(7)")])
+def test_manual_pages_format_without_complaint(page, title, manual, protocol_page, tmp_path):
     if not shutil.which("groff"):
         pytest.skip("groff is not installed")
     source = ROOT / "Documentation/man/waymarkd.8"
-    if page == "waymark":
-        source = tmp_path / "waymark.8"
-        source.write_text(manual)
+    if page != "waymarkd":
+        source = tmp_path / page
+        source.write_text(manual if page == "waymark" else protocol_page)
     done = subprocess.run(["groff", "-mdoc", "-ww", "-Tutf8", "-Kutf8", source],
                           capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     text = re.sub(r"\x1b\[[\d;]*m|.\x08", "", done.stdout)
-    assert re.search(r"^SYNOPSIS$", text, re.M) and f"{page.upper()}(8)" in text
+    assert re.search(r"^DESCRIPTION$", text, re.M) and title in text
+    assert title.endswith("(7)") or re.search(r"^SYNOPSIS$", text, re.M)
     assert not re.search(r"^\s*\.[A-Z][a-z]\b", text, re.M), "a macro that is not one"
+
+
+def test_each_sentence_of_the_manual_begins_a_line(manual, protocol_page):
+    for page, least in ((manual, 20), (protocol_page, 5)):
+        assert len(re.findall(r"[a-z)][.!?]\n[A-Z]", page)) > least
+        assert re.findall(r".*[a-z)][.!?] [A-Z].*", page) == []
+
+
+def test_manual_has_no_empty_paragraphs(manual):
+    assert ".Pp\n" in manual and ".Pp\n.Bl" not in manual
 
 
 def test_completion_offers_every_command_and_option(table, completion):
@@ -988,101 +1213,97 @@ def test_the_command_knows_what_it_is():
     assert waymark("version").out.split()[1] == waymark("version", "--json").json()["version"]
 
 
-class Shapes:
-    """Reads the keys of replies from the comment in ctl.h: names by commas;
-    after one, in parentheses or brackets or alone, {its own keys}."""
-
-    TOKEN = re.compile(r"[\w-]+|[{}()\[\],]|\"[^\"]*\"|\S")
-
-    def __init__(self, text):
-        self.tokens = self.TOKEN.findall(text)
-        self.at = 0
-
-    def peek(self):
-        return self.tokens[self.at] if self.at < len(self.tokens) else ""
-
-    def skip_or_nest(self, close):
-        """Inside of ( ) or [ ]: words, and perhaps an object's keys."""
-        keys = []
-        self.at += 1
-        while self.peek() != close:
-            if self.peek() == "{":
-                keys += self.keys()
-            else:
-                self.at += 1
-        self.at += 1
-        return keys
-
-    def keys(self):
-        """From "{" behind "}", or of the whole text."""
-        nested = self.peek() == "{"
-        self.at += nested
-        found, name = [], None
-        while self.peek() not in ("}", ""):
-            token = self.peek()
-            inner = []
-            if token in ("(", "["):
-                inner = self.skip_or_nest({"(": ")", "[": "]"}[token])
-            elif token == "{":
-                inner = self.keys()
-            else:
-                self.at += 1
-                if token == ",":
-                    name = None
-                elif name is None:
-                    name = token
-                    found.append(name)
-                continue
-            if inner and name:
-                found = [key for key in found if key != name]
-            found += [f"{name}.{key}" if name else key for key in inner]
-        self.at += nested
-        return found
+# --- the protocol: one table for daemon, command line and manual ---
 
 
-def documented():
-    """{request: keys} of ctl.h."""
-    text = (ROOT / "include/waymark/ctl.h").read_text()
-    text = text[text.index("status   ->"):].partition("*/")[0]
-    text = re.sub(r"^ \* ?", "", text, flags=re.M)
-    entries = re.split(r"^(?=\w)", text, flags=re.M)[1:]
-    return {entry.split()[0]: Shapes(entry.partition("->")[2]).keys() for entry in entries}
+def test_every_request_can_be_asked_for(table, protocol):
+    asked = {request for command in table["commands"] for request in command["requests"]}
+    assert asked == set(protocol) == set(REPLIES)
 
 
-def test_shapes_are_read_right():
-    assert Shapes('a, b (0 x), c {d, e {f}}, g [h], i ("k"|"l")').keys() == [
-        "a", "b", "c.d", "c.e.f", "g", "i"]
-    assert Shapes("[ {a, b (of, 0..1)} ]").keys() == ["a", "b"]
-    assert Shapes("{t, r (null or {s, m: what}), l [ {p, q} ]} text").keys()[:5] == [
-        "t", "r.s", "r.m", "l.p", "l.q"]
-
-
-def test_every_key_of_the_protocol_is_promised(table):
-    requests = {}
+def test_every_key_of_the_protocol_is_promised(table, protocol):
     for command in table["commands"]:
-        requests.update(command["requests"])
-    shapes = documented()
-    assert set(shapes) == set(requests)
-    for request, keys in shapes.items():
-        keys = [key for key in keys if key not in ("counters.name",)]
-        promised = set(requests[request])
-        if request == "stats":
-            assert promised >= {f"counters.{name}" for name in COUNTERS}
-            promised = {key for key in promised if not key.startswith("counters.")}
-        assert set(keys) == promised, request
+        for request, promised in command["requests"].items():
+            assert promised == keys_of(protocol[request])
+    assert {f"counters.{name}" for name in COUNTERS} < set(keys_of(protocol["stats"]))
 
 
-def test_the_replies_of_this_file_have_the_documented_keys():
-    def keys(value, path=""):
-        if isinstance(value, list):
-            return set().union(*(keys(v, path) for v in value)) or {path}
-        if isinstance(value, dict) and value:
-            return set().union(*(keys(v, f"{path}.{k}" if path else k) for k, v in value.items()))
-        return {path}
-    for request, shape in documented().items():
-        shown = keys(REPLIES[request])
-        if request == "stats":
-            shown = {"counters.name" if k.startswith("counters.") else k for k in shown}
-        if request == "where":
-            shown = shown - {"flow"} | {"flow.dest", "flow.real"}
-        assert shown == set(shape), request
+def test_commands_send_what_the_protocol_has(table, protocol):
+    """Each argument of a request is an argument or an option of its command, and nothing that
+    is needed can be left out."""
+    for command in table["commands"]:
+        own = [argument["key"] for argument in command["arguments"]]
+        options = {option["name"] for option in command["options"]}
+        bare = len(command["requests"]) > 1  # another request without arguments
+        for request in command["requests"]:
+            for argument in protocol[request]["arguments"]:
+                assert argument["name"] in own or argument["name"] in options, request
+                for word in command["arguments"]:
+                    if word["key"] == argument["name"]:
+                        assert word["optional"] == (bare or not argument["needed"]), request
+        assert None not in own if command["requests"] else set(own) <= {None}
+
+
+def without_the_future(request):
+    """The reply of the daemon of this file without what a newer one would add."""
+    data = json.loads(json.dumps(REPLIES[request]))
+    if request == "stats":
+        del data["counters"]["from_the_future"]
+    return data
+
+
+@pytest.mark.parametrize("request_name", REPLIES)
+def test_the_replies_of_this_file_have_the_keys_of_the_table(protocol, request_name):
+    """They are written out here, so no key goes, or changes its type, without this failing."""
+    assert faults_of(protocol[request_name], without_the_future(request_name)) == []
+
+
+def test_objects_that_are_there_or_not_have_the_keys_of_the_table(protocol):
+    where = {"dest": 2, "real": "10.200.2.12"}
+    assert faults_of(protocol["where"], WHERE | {"flow": where}) == []
+    assert faults_of(protocol["where"], WHERE | {"flow": where | {"new": 1}})
+    assert faults_of(protocol["flow"], REPLIES["flow"] | {"rule": None}) == []
+    first = {key: value for key, value in STATUS.items() if key != "last_reload"}
+    assert faults_of(protocol["status"], first) == []
+    assert faults_of(protocol["status"], STATUS | {"last_reload": None})
+
+
+def objects_in(value):
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else []
+    if isinstance(value, dict):
+        yield value
+    for one in inner:
+        yield from objects_in(one)
+
+
+@pytest.mark.parametrize("request_name", REPLIES)
+def test_the_check_of_replies_finds_what_is_wrong(protocol, request_name):
+    """Each key of each object, taken away, replaced, or with a stranger beside it."""
+    row = protocol[request_name]
+    data = without_the_future(request_name)
+    for one in list(objects_in(data)):
+        for key in list(one):
+            kept = one.pop(key)
+            if key != "last_reload":  # absent before the first one
+                assert faults_of(row, data), f"{key} is missing"
+            one[key] = {"no": "such type"}
+            assert faults_of(row, data), f"{key} is an object"
+            one[key] = kept
+        one["stranger"] = 1
+        assert faults_of(row, data), "a stranger"
+        del one["stranger"]
+    assert faults_of(row, data) == []
+
+
+@pytest.mark.parametrize("request_name", REPLIES)
+def test_keys_of_a_newer_daemon_are_passed_over(ask, request_name):
+    """In every object, at every depth; and --json passes them on."""
+    command = "flow" if request_name == "flows" else request_name
+    words = [command, *ASKING[request_name]]
+    before = [ask(*words).out, ask(*words, "--raw").out]
+    data = json.loads(json.dumps(REPLIES[request_name]))
+    for i, one in enumerate(list(objects_in(data))):
+        one[f"newer_{i}"] = [{"deep": [1]}, None]
+    ask.daemon.replies[request_name] = data
+    assert [ask(*words).out, ask(*words, "--raw").out] == before
+    assert ask(*words, "--json").json() == data != REPLIES[request_name]

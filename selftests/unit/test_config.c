@@ -18,13 +18,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "config.h"
+#include "config_inside.h"
 #include "units.h"
 
 #define HEAD "interface: eth0\nvips: []\n" /* what follows begins in line 3 */
 #define VIPS "interface: eth0\nvips:\n"    /* likewise */
+/* A vip with this check. */
+#define CHECK(keys) "- { address: 10.0.0.1, port: 80, check: { " keys " }, reals: [] }"
 
 struct heard {
 	int n;
@@ -45,13 +49,18 @@ static int parse_bytes(const char *text, size_t len, struct wm_config **config, 
 	return wm_config__parse("f", text, len, config, err, NULL, NULL);
 }
 
+/* A good one; its last line's end may be left out. */
 static struct wm_config *parse(const char *text)
 {
 	struct wm_config *config;
 	struct wm_err err;
+	char *lines;
+	int len = asprintf(&lines, "%s\n", text);
 
-	if (parse_bytes(text, strlen(text), &config, &err))
+	assert_true(len > 0);
+	if (parse_bytes(lines, len, &config, &err))
 		fail_msg("%s\n%s", text, err.text);
+	free(lines);
 	return config;
 }
 
@@ -195,7 +204,8 @@ static void printed_reads_back(void **state)
 static void defaults(void **state)
 {
 	struct wm_config *c =
-		parse(VIPS "- { address: 10.200.1.1, reals: [ { address: 10.0.0.1 } ] }\n");
+		parse(VIPS
+		      "- { address: 10.200.1.1, port: any, reals: [ { address: 10.0.0.1 } ] }");
 	struct wm_addr v4, v6;
 
 	(void)state;
@@ -203,15 +213,17 @@ static void defaults(void **state)
 	wm_addr__parse("100::", &v6);
 	assert_int_equal(c->n_interfaces, 1);
 	assert_string_equal(c->interfaces[0], "eth0");
-	assert_int_equal(c->mode, WM_MODE_AUTO);
+	assert_int_equal(c->mode, WM_XDP_AUTO);
 	assert_string_equal(c->pin, "/sys/fs/bpf/waymark/%i");
 	assert_string_equal(c->control, "/run/waymark/control.sock");
 	assert_true(c->gateway_auto);
 	assert_true(wm_addr__equal(&c->source4, &v4) && wm_addr__equal(&c->source6, &v6));
 	assert_false(c->trust_marks);
+	assert_false(c->copy_df);
 	assert_int_equal(c->ring_seed_v4, 33554944);
 	assert_int_equal(c->ring_seed_v6, 512);
 	assert_int_equal(c->offload.backend, WM_BACKEND_AUTO);
+	assert_int_equal(c->offload.lane, WM_LANE_AUTO);
 	assert_int_equal(c->offload.promote_after, 8);
 	assert_int_equal(c->offload.max_rules, 60000);
 	assert_int_equal(c->offload.installs_per_second, 20000);
@@ -235,7 +247,7 @@ static void design_example(void **state)
 {
 	static const char text[] =
 		"interface: eth0            # or a list\n"
-		"offload: { backend: auto, promote-after: 8, max-rules: 60000, "
+		"offload: { backend: auto, lane: auto, promote-after: 8, max-rules: 60000, "
 		"installs-per-second: 20000, idle: 15s }\n"
 		"flow-table: { flows: 8M, udp-idle: 30s }\n"
 		"gateway: auto              # or a MAC address\n"
@@ -246,7 +258,7 @@ static void design_example(void **state)
 		"    port: 80\n"
 		"    protocol: tcp\n"
 		"    hash: maglev\n"
-		"    check: { http: /healthz, interval: 2s }\n"
+		"    check: { type: http, path: /healthz, interval: 2s }\n"
 		"    reals:\n"
 		"      - { address: 10.200.2.11, weight: 100 }\n"
 		"      - { address: 10.200.2.12, weight: 100 }\n"
@@ -262,9 +274,84 @@ static void design_example(void **state)
 	assert_int_equal(c->vips[0].n_reals, 3);
 	assert_int_equal(c->vips[0].reals[2].weight, 50);
 	assert_int_equal(c->vips[0].reals[2].line, 16);
-	assert_int_equal(heard.n, 2); /* metrics, check */
-	assert_string_equal(heard.last, "f:12:12: check: not acted on by this version");
+	assert_int_equal(c->vips[0].check.type, WM_CHECK_HTTP);
+	assert_string_equal(c->vips[0].check.path, "/healthz");
+	assert_int_equal(c->vips[0].check.interval_ns, 2000000000);
+	assert_int_equal(c->vips[0].check.fall, 3);
+	assert_int_equal(c->metrics.port, htons(9550));
+	assert_int_equal(heard.n, 0);
 	wm_config__free(c);
+}
+
+/* What is open to others than this machine is written out. */
+static void metrics_listen(void **state)
+{
+	static const struct {
+		const char *text, *canonical;
+	} list[] = {
+		{ HEAD, "metrics: { listen: off }\n" },
+		{ HEAD "metrics: {}\n", "metrics: { listen: off }\n" },
+		{ HEAD "metrics: { listen: off }\n", "metrics: { listen: off }\n" },
+		{ HEAD "metrics: { listen: 9799 }\n",
+		  "metrics: { listen: \"127.0.0.1:9799\" }\n" },
+		{ HEAD "metrics: { listen: 0.0.0.0:1 }\n", "metrics: { listen: \"0.0.0.0:1\" }\n" },
+		{ HEAD "metrics: { listen: '[::1]:65535' }\n",
+		  "metrics: { listen: \"[::1]:65535\" }\n" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(list) / sizeof(list[0]); i++) {
+		struct wm_config *config;
+		struct wm_err err;
+		char *text;
+
+		assert_int_equal(parse_bytes(list[i].text, strlen(list[i].text), &config, &err),
+				 0);
+		text = print(config);
+		assert_non_null(strstr(text, list[i].canonical));
+		free(text);
+		wm_config__free(config);
+	}
+}
+
+static void vips_without_weight_are_warned_of(void **state)
+{
+	static const char text[] =
+		VIPS "- { address: 10.0.0.1, port: 80, reals: [ { address: 10.0.0.2 } ] }\n"
+		"- { address: 10.0.0.2, port: 80, reals: [] }\n"
+		"- { name: a, address: 10.0.0.3, port: 80,\n"
+		"    reals: [ { address: 10.0.0.2, weight: 0 },\n"
+		"             { address: 10.0.0.4, weight: 0 } ] }\n"
+		"- { address: 10.0.0.4, port: 80, reals: [ { address: 10.0.0.2, weight: 0 } ] }\n";
+	struct heard heard = {};
+	struct wm_config *c;
+	struct wm_err err;
+
+	(void)state;
+	assert_int_equal(wm_config__parse("f", text, strlen(text), &c, &err, hear, &heard), 0);
+	assert_int_equal(heard.n, 1);
+	assert_string_equal(heard.last, "f:5:1: vip a (and 1 more): all reals have weight 0: new "
+			    "flows are dropped");
+	wm_config__free(c);
+}
+
+/* For the log: which key it was. */
+static void differing_keys_are_named(void **state)
+{
+	struct wm_config *a = parse(HEAD "offload: { idle: 9s }\nlimits: { vips: 9 }");
+	struct wm_config *b = parse(HEAD "gateway: 02:00:00:00:00:01\n"
+				    "limits: { vips: 9, dests: 8 }");
+	char text[128], few[8];
+
+	(void)state;
+	wm_config__differences(a, b, text, sizeof(text));
+	assert_string_equal(text, "gateway, offload: idle, limits: dests");
+	wm_config__differences(a, b, few, sizeof(few));
+	assert_string_equal(few, "gateway");
+	wm_config__differences(a, a, text, sizeof(text));
+	assert_string_equal(text, "");
+	wm_config__free(a);
+	wm_config__free(b);
 }
 
 static void shared_lists_are_copies(void **state)
@@ -291,19 +378,29 @@ static void same_meaning(void **state)
 		{ HEAD "offload: { idle: 15s }", HEAD "offload: { idle: 15000ms }" },
 		{ HEAD "offload: { idle: 2m }", HEAD "offload: { idle: 120s }" },
 		{ HEAD "offload: { idle: 1h }", HEAD "offload: { idle: 60m }" },
-		{ HEAD "marks: checked", HEAD },
+		{ HEAD "marks: checked", HEAD }, { HEAD "outer-df: zero", HEAD },
 		{ HEAD, "interface: [eth0]\nvips: []\n" },
 		{ HEAD, "\xef\xbb\xbf---\nvips: []\ninterface: eth0\n...\n" },
 		{ HEAD, "{\"interface\": \"eth0\", \"vips\": []}" },
-		{ VIPS "- { address: 10.0.0.1, offload: off }",
-		  VIPS "- { address: 10.0.0.1, offload: false }" },
-		{ VIPS "- { address: 10.0.0.1, protocol: UDP }",
-		  VIPS "- { address: 10.0.0.1, protocol: udp }" },
+		{ VIPS "- { address: 10.0.0.1, offload: off, port: any, reals: [] }",
+		  VIPS "- { address: 10.0.0.1, offload: false, port: any, reals: [] }" },
+		{ VIPS "- { address: 10.0.0.1, protocol: UDP, port: any, reals: [] }",
+		  VIPS "- { address: 10.0.0.1, protocol: udp, port: any, reals: [] }" },
 		{ "interface: { name: eth0, queues: [0-3, 6] }\nvips: []",
 		  "interface: [ { queues: '6,0,1,2-3', name: eth0 } ]\nvips: []" },
 		{ HEAD, "interface: { name: eth0 }\nvips: []" },
-		{ VIPS "- { address: 'fc00:0::1', port: 0 }", VIPS "- { address: fc00::1 }" },
-		{ VIPS "- address: 10.0.0.1\r\n", VIPS "- address: 10.0.0.1\n" },
+		{ VIPS "- { address: 'fc00:0::1', port: 'any', reals: [] }",
+		  VIPS "- { address: fc00::1, port: any, reals: [] }" },
+		{ VIPS "- { address: fc00::1, port: 080, reals: [] }",
+		  VIPS "- { address: fc00::1, port: 80, reals: [] }" },
+		{ HEAD "max-removal: 050%", HEAD },
+		{ VIPS CHECK("type: none, interval: 9s, path: /a"),
+		  VIPS "- { address: 10.0.0.1, port: 80, reals: [] }" },
+		{ VIPS CHECK("type: http, status: 204-204"),
+		  VIPS CHECK("type: http, status: 204") },
+		{ VIPS CHECK("type: tcp, hold-down: 60s"), VIPS CHECK("type: tcp, hold-down: 1m") },
+		{ VIPS "- address: 10.0.0.1\r\n  port: any\r\n  reals: []\r\n",
+		  VIPS "- address: 10.0.0.1\n  port: any\n  reals: []\n" },
 	};
 
 	(void)state;
@@ -323,11 +420,14 @@ static void equal_sees_every_key(void **state)
 	static const char *const variants[] = {
 		"mode: native", "pin: /p", "control: /c", "gateway: 02:00:00:00:00:01",
 		"source: { ipv4: 10.0.0.0/16 }", "source: { ipv6: 'fc00::/96' }", "marks: trusted",
+		"outer-df: copy",
 		"ring-seeds: { ipv4: 1 }", "ring-seeds: { ipv6: 1 }", "offload: { backend: none }",
+		"offload: { lane: mac }",
 		"offload: { promote-after: 9 }", "offload: { max-rules: 9 }",
 		"offload: { installs-per-second: 9 }", "offload: { idle: 9s }",
 		"offload: { sim: { pin: /s } }", "flow-table: { flows: 1k }",
 		"flow-table: { udp-idle: 9s }", "limits: { vips: 9 }", "limits: { dests: 9 }",
+		"max-removal: 51%",
 		"local: { name: a }", "local: { name: b }", "local: { name: a, socket: /l }",
 		"local: { name: a, mode: 0660 }", "local: { name: a, group: g }",
 		"local: { name: a, ring: 64 }", "local: { name: a, zero-copy: auto }",
@@ -341,19 +441,30 @@ static void equal_sees_every_key(void **state)
 		"interface: [eth0, { name: eth1, queues: [0] }]\nvips: []",
 	};
 	static const char *const vips[] = {
-		"- address: 10.0.0.1",
-		"- address: 10.0.0.2",
-		"- { address: 10.0.0.1, port: 1 }",
-		"- { address: 10.0.0.1, protocol: udp }",
-		"- { address: 10.0.0.1, hash: maglev-v1 }",
-		"- { address: 10.0.0.1, offload: false }",
-		"- { address: 10.0.0.1, name: x }",
-		"- { address: 10.0.0.1, reals: [ { address: 10.0.0.2 } ] }",
-		"- { address: 10.0.0.1, reals: [ { address: 10.0.0.2, weight: 1 } ] }",
-		"- { address: 10.0.0.1, reals: [ { address: 10.0.0.3 } ] }",
-		"- { address: 10.0.0.1, reals: [ { local: a } ] }\nlocal: { name: a }",
+		"- { address: 10.0.0.1, port: any, reals: [] }",
+		"- { address: 10.0.0.2, port: any, reals: [] }",
+		"- { address: 10.0.0.1, port: 1, reals: [] }",
+		"- { address: 10.0.0.1, protocol: udp, port: any, reals: [] }",
+		"- { address: 10.0.0.1, hash: maglev-v1, port: any, reals: [] }",
+		"- { address: 10.0.0.1, offload: false, port: any, reals: [] }",
+		"- { address: 10.0.0.1, name: x, port: any, reals: [] }",
+		CHECK("type: tcp"), CHECK("type: tcp, port: 2"), CHECK("type: http"),
+		CHECK("type: http, path: /a"), CHECK("type: http, host: a"),
+		CHECK("type: http, status: 200"), CHECK("type: http, status: 200-201"),
+		CHECK("type: http, body: a"), CHECK("type: https"),
+		CHECK("type: https, verify: no"), CHECK("type: https, ca: /a"),
+		CHECK("type: udp, send: a"), CHECK("type: udp, send: b"),
+		CHECK("type: udp, send: '\\x0a'"), CHECK("type: tcp, interval: 6s"),
+		CHECK("type: tcp, timeout: 1s"), CHECK("type: tcp, jitter: 0%"),
+		CHECK("type: tcp, rise: 1"), CHECK("type: tcp, fall: 1"),
+		CHECK("type: tcp, hold-down: 0s"), CHECK("type: tcp, max-down: 0%"),
+		CHECK("type: tcp, fail: closed"),
+		"- { address: 10.0.0.1, reals: [ { address: 10.0.0.2 } ], port: any }",
+		"- { address: 10.0.0.1, reals: [ { address: 10.0.0.2, weight: 1 } ], port: any }",
+		"- { address: 10.0.0.1, reals: [ { address: 10.0.0.3 } ], port: any }",
+		"- { address: 10.0.0.1, reals: [ { local: a } ], port: any }\nlocal: { name: a }",
 	};
-	struct wm_config *c[64];
+	struct wm_config *c[96];
 	size_t n = 0;
 	char text[256];
 
@@ -405,26 +516,36 @@ static const struct mistake mistakes[] = {
 	{ "- a", "f:1:1: the configuration: expected a mapping (key: value), found a list" },
 	{ "text", "f:1:1: the configuration: expected a mapping (key: value), found \"text\"" },
 	{ "---\n", "f:2:1: the configuration: expected a mapping (key: value), found nothing" },
-	{ VIPS "- { addressx: 10.0.0.1 }",
+	{ VIPS "- { addressx: 10.0.0.1, port: any, reals: [] }",
 	  "f:3:5: unknown key \"addressx\" in a vip; did you mean \"address\"?" },
-	{ VIPS "- { name: a }", "f:3:3: a vip: expected the key \"address\", which is missing" },
-	{ VIPS "- { address: 10.0.0.1, reals: [ { weight: 1 } ] }",
+	{ VIPS "- { name: a, port: 1, reals: [] }",
+	  "f:3:3: a vip: expected the key \"address\", which is missing" },
+	{ VIPS "- { address: 10.0.0.1, reals: [] }",
+	  "f:3:3: a vip: expected the key \"port\", which is missing; write its number, or port: "
+	  "any for every port" },
+	{ VIPS "- { address: 10.0.0.1, port: 80 }",
+	  "f:3:3: a vip: expected the key \"reals\", which is missing; write a list of reals, or "
+	  "reals: [] for none" },
+	{ VIPS "- { address: 10.0.0.1, port: 80, real: [] }",
+	  "f:3:34: unknown key \"real\" in a vip; did you mean \"reals\"?" },
+	{ VIPS "- { address: 10.0.0.1, reals: [ { weight: 1 } ], port: any }",
 	  "f:3:33: a real: expected the key \"address\" (or \"local\"), which is missing" },
-	{ VIPS "- { address: 10.0.0.1, reals: [ { adress: 10.0.0.2 } ] }",
+	{ VIPS "- { address: 10.0.0.1, reals: [ { adress: 10.0.0.2 } ], port: any }",
 	  "f:3:35: unknown key \"adress\" in a real; did you mean \"address\"?" },
 
 	/* the local consumer */
-	{ VIPS "- { address: 10.0.0.1, reals: [ { local: a, address: 10.0.0.2 } ] }\n"
+	{ VIPS "- { address: 10.0.0.1, reals: [ { local: a, address: 10.0.0.2 } ], port: any }\n"
 	  "local: { name: a }",
 	  "f:3:54: address: expected either \"address\" or \"local\", not both" },
-	{ VIPS "- { address: 10.0.0.1, reals: [ { local: a } ] }",
+	{ VIPS "- { address: 10.0.0.1, reals: [ { local: a } ], port: any }",
 	  "f:1:1: real local:a in line 3: there is no local consumer; expected local: { name: "
 	  "... }" },
-	{ VIPS "- { address: 10.0.0.1, reals: [ { local: a } ] }\nlocal: { name: b }",
+	{ VIPS "- { address: 10.0.0.1, reals: [ { local: a } ], port: any }\nlocal: { name: b }",
 	  "f:1:1: real local:a in line 3: the local consumer is called \"b\"" },
-	{ VIPS "- { address: 10.0.0.1, reals: [ { local: a }, { local: a } ] }\nlocal: { name: a }",
+	{ VIPS "- { address: 10.0.0.1, reals: [ { local: a }, { local: a } ], port: any }\n"
+	  "local: { name: a }",
 	  "f:3:47: real local:a was given in line 3 already; expected it once a vip" },
-	{ VIPS "- { address: 10.0.0.1, reals: [ { local: c } ] }\n"
+	{ VIPS "- { address: 10.0.0.1, reals: [ { local: c } ], port: any }\n"
 	  "local: [ { name: a }, { name: b, socket: /b } ]",
 	  "f:1:1: real local:c in line 3: there is no such local consumer among those of "
 	  "\"local\"; expected local: { name: ... }" },
@@ -468,11 +589,11 @@ static const struct mistake mistakes[] = {
 	{ "interface: eth0\nvips:",
 	  "f:2:6: vips: expected a list of vips ([] for none), found nothing" },
 	{ VIPS "- web", "f:3:3: a vip: expected a mapping (key: value), found \"web\"" },
-	{ VIPS "- { address: [10.0.0.1] }",
+	{ VIPS "- { address: [10.0.0.1], port: any, reals: [] }",
 	  "f:3:14: address: expected an IPv4 or IPv6 address, found a list" },
-	{ VIPS "- { address: 10.0.0.1, reals: { a: b } }",
+	{ VIPS "- { address: 10.0.0.1, reals: { a: b }, port: any }",
 	  "f:3:31: reals: expected a list of reals ([] for none), found a mapping" },
-	{ VIPS "- { address: 10.0.0.1, offload: maybe }",
+	{ VIPS "- { address: 10.0.0.1, offload: maybe, port: any, reals: [] }",
 	  "f:3:33: offload: expected true or false, found \"maybe\"" },
 	{ HEAD "offload: true",
 	  "f:3:10: offload: expected a mapping (key: value), found \"true\"" },
@@ -482,13 +603,18 @@ static const struct mistake mistakes[] = {
 	{ HEAD "limits: !x { vips: 1 }", "f:3:9: limits: tags such as !x are not known here" },
 
 	/* numbers and times */
-	{ VIPS "- { address: 10.0.0.1, port: 65536 }",
-	  "f:3:30: port: expected a whole number from 0 to 65535, found \"65536\"" },
-	{ VIPS "- { address: 10.0.0.1, port: -1 }",
-	  "f:3:30: port: expected a whole number from 0 to 65535, found \"-1\"" },
-	{ VIPS "- { address: 10.0.0.1, port: 0x50 }",
-	  "f:3:30: port: expected a whole number from 0 to 65535, found \"0x50\"" },
-	{ VIPS "- { address: 10.0.0.1, reals: [ { address: 10.0.0.2, weight: 65536 } ] }",
+	{ VIPS "- { address: 10.0.0.1, port: 65536, reals: [] }",
+	  "f:3:30: port: expected a port from 1 to 65535, or any for every port, found \"65536\"" },
+	{ VIPS "- { address: 10.0.0.1, port: 0, reals: [] }",
+	  "f:3:30: port: expected a port from 1 to 65535, or any for every port, found \"0\"" },
+	{ VIPS "- { address: 10.0.0.1, port: , reals: [] }",
+	  "f:3:30: port: expected a port from 1 to 65535, or any for every port, found nothing" },
+	{ VIPS "- { address: 10.0.0.1, port: -1, reals: [] }",
+	  "f:3:30: port: expected a port from 1 to 65535, or any for every port, found \"-1\"" },
+	{ VIPS "- { address: 10.0.0.1, port: 0x50, reals: [] }",
+	  "f:3:30: port: expected a port from 1 to 65535, or any for every port, found \"0x50\"" },
+	{ VIPS "- { address: 10.0.0.1, reals: [ { address: 10.0.0.2, weight: 65536 } ],\n"
+	  "port: any }",
 	  "f:3:62: weight: expected a whole number from 0 to 65535, found \"65536\"" },
 	{ HEAD "flow-table: { flows: 8.5M }",
 	  "f:3:22: flows: expected a whole number from 128 to 429496729, found \"8.5M\"" },
@@ -509,36 +635,111 @@ static const struct mistake mistakes[] = {
 	  "f:3:18: dests: expected a whole number from 0 to 65535, found \"65536\"" },
 
 	/* words */
+	{ HEAD "outer-df: yes", "f:3:11: outer-df: expected zero or copy, found \"yes\"" },
 	{ HEAD "marks: trust", "f:3:8: marks: expected checked or trusted, found \"trust\"" },
 	{ HEAD "offload: { backend: tc }",
 	  "f:3:21: backend: expected auto, none, sim, flower or ntuple, found \"tc\"" },
-	{ VIPS "- { address: 10.0.0.1, hash: rr }",
+	{ VIPS "- { address: 10.0.0.1, hash: rr, port: any, reals: [] }",
 	  "f:3:30: hash: expected maglev or maglev-v1, found \"rr\"" },
-	{ VIPS "- { address: 10.0.0.1, protocol: sctp }",
+	{ VIPS "- { address: 10.0.0.1, protocol: sctp, port: any, reals: [] }",
 	  "f:3:34: protocol: expected tcp or udp, found \"sctp\"" },
 
+	/* checks */
+	{ VIPS CHECK("interval: 1s"),
+	  "f:3:41: check: expected the key \"type\", which is missing" },
+	{ VIPS CHECK("http: /healthz"), "f:3:41: check: expected the key \"type\", which is "
+	  "missing\nf:3:43: unknown key \"http\" in check; expected one of: type, port, path, "
+	  "host, status, verify, ca, send, body, interval, timeout, jitter, rise, fall, hold-down, "
+	  "max-down, fail" },
+	{ VIPS CHECK("type: icmp"),
+	  "f:3:49: type: expected none, tcp, http, https or udp, found \"icmp\"" },
+	{ VIPS CHECK("type: tcp, port: 0"),
+	  "f:3:60: port: expected a whole number from 1 to 65535, found \"0\"" },
+	{ VIPS CHECK("type: tcp, path: /x"),
+	  "f:3:41: check: a check of type tcp has no key \"path\"" },
+	{ VIPS CHECK("type: tcp, body: x"),
+	  "f:3:41: check: a check of type tcp has no key \"body\"" },
+	{ VIPS CHECK("type: http, verify: no"),
+	  "f:3:41: check: a check of type http has no key \"verify\"" },
+	{ VIPS CHECK("type: udp"),
+	  "f:3:41: check: expected the key \"send\": a server answers a datagram" },
+	{ VIPS CHECK("type: https, send: a"),
+	  "f:3:41: check: a check of type https has no key \"send\"" },
+	{ VIPS CHECK("type: https, host: 'a:1'"),
+	  "f:3:41: check: host: expected the name in a certificate, without a port, found "
+	  "\"a:1\"" },
+	{ VIPS CHECK("type: udp, send: 'a\\x0'"),
+	  "f:3:60: send: expected what to send, of which \\xNN, \\n, \\r, \\t and \\\\ are one "
+	  "byte, 1 to 512 of them, found \"a\\x0\"" },
+	{ VIPS CHECK("type: http, path: healthz"),
+	  "f:3:61: path: expected what stands behind the host in a URL, such as /healthz, at most "
+	  "1023 printable ASCII characters without blanks, found \"healthz\"" },
+	{ VIPS CHECK("type: http, path: /a b"),
+	  "f:3:61: path: expected what stands behind the host in a URL, such as /healthz, at most "
+	  "1023 printable ASCII characters without blanks, found \"/a b\"" },
+	{ VIPS CHECK("type: http, host: a/b"),
+	  "f:3:61: host: expected the name of a host, or an address, at most 253 characters, found "
+	  "\"a/b\"" },
+	{ VIPS CHECK("type: http, host: \"a\\r\\nb: c\""),
+	  "f:3:61: host: expected the name of a host, or an address, found a control character "
+	  "(0x0d)" },
+	{ VIPS CHECK("type: http, status: 99"), "f:3:63: status: expected a status from 100 to "
+	  "599, or two with a hyphen between them, found \"99\"" },
+	{ VIPS CHECK("type: http, status: 300-200"),
+	  "f:3:63: status: expected a status from 100 to 599, or two with a hyphen between them, "
+	  "found \"300-200\"" },
+	{ VIPS CHECK("type: http, status: 200-"), "f:3:63: status: expected a status from 100 to "
+	  "599, or two with a hyphen between them, found \"200-\"" },
+	{ VIPS CHECK("type: http, body: ''"), "f:3:61: body: expected a text that the answer "
+	  "contains, 1 to 255 bytes, found \"\"" },
+	{ VIPS CHECK("type: tcp, interval: 50ms"),
+	  "f:3:64: interval: expected a time from 100ms to 1h, with its unit (ms, s, m, h), found "
+	  "\"50ms\"" },
+	{ VIPS CHECK("type: tcp, interval: 1s"),
+	  "f:3:41: check: expected a timeout that is not longer than the interval, found 2s and "
+	  "1s" },
+	{ VIPS CHECK("type: tcp, rise: 0"),
+	  "f:3:60: rise: expected a whole number from 1 to 100, found \"0\"" },
+	{ VIPS CHECK("type: tcp, fail: half"),
+	  "f:3:60: fail: expected open or closed, found \"half\"" },
+	{ VIPS "- { address: 10.0.0.1, port: any, reals: [], check: { type: tcp } }",
+	  "f:3:3: check: expected the key \"port\": the vip has every port, and a check needs "
+	  "one" },
+
+	/* where to listen */
+	{ HEAD "metrics: { listen: 0 }", "f:3:20: listen: expected off, a port, or an address and "
+	  "a port such as 127.0.0.1:9799, found \"0\"" },
+	{ HEAD "metrics: { listen: 127.0.0.1 }", "f:3:20: listen: expected off, a port, or an "
+	  "address and a port such as 127.0.0.1:9799, found \"127.0.0.1\"" },
+	{ HEAD "metrics: { listen: '::1:9799' }", "f:3:20: listen: expected off, a port, or an "
+	  "address and a port such as 127.0.0.1:9799, found \"::1:9799\"" },
+	{ HEAD "metrics: { listen: '127.0.0.1:*' }", "f:3:20: listen: expected off, a port, or an "
+	  "address and a port such as 127.0.0.1:9799, found \"127.0.0.1:*\"" },
+	{ HEAD "metrics: { listen: localhost:9799 }", "f:3:20: listen: expected off, a port, or "
+	  "an address and a port such as 127.0.0.1:9799, found \"localhost:9799\"" },
+
 	/* addresses */
-	{ VIPS "- { address: 10.0.0.256 }",
+	{ VIPS "- { address: 10.0.0.256, port: any, reals: [] }",
 	  "f:3:14: address: expected an IPv4 or IPv6 address, found \"10.0.0.256\"" },
-	{ VIPS "- { address: 10.0.0.1:80 }",
+	{ VIPS "- { address: 10.0.0.1:80, port: any, reals: [] }",
 	  "f:3:14: address: expected an IPv4 or IPv6 address, found \"10.0.0.1:80\"" },
-	{ VIPS "- { address: 0.0.0.0 }",
+	{ VIPS "- { address: 0.0.0.0, port: any, reals: [] }",
 	  "f:3:14: address: expected the address of one machine, "
 	  "0.0.0.0 is the unspecified address" },
-	{ VIPS "- { address: 255.255.255.255 }",
+	{ VIPS "- { address: 255.255.255.255, port: any, reals: [] }",
 	  "f:3:14: address: expected the address of one machine, 255.255.255.255 is the broadcast "
 	  "address" },
-	{ VIPS "- { address: 239.1.2.3 }",
+	{ VIPS "- { address: 239.1.2.3, port: any, reals: [] }",
 	  "f:3:14: address: expected the address of one machine, "
 	  "239.1.2.3 is a multicast address" },
-	{ VIPS "- { address: '::' }",
+	{ VIPS "- { address: '::', port: any, reals: [] }",
 	  "f:3:14: address: expected the address of one machine, :: is the unspecified address" },
-	{ VIPS "- { address: ff02::1 }",
+	{ VIPS "- { address: ff02::1, port: any, reals: [] }",
 	  "f:3:14: address: expected the address of one machine, ff02::1 is a multicast address" },
-	{ VIPS "- { address: '::ffff:10.0.0.1' }",
+	{ VIPS "- { address: '::ffff:10.0.0.1', port: any, reals: [] }",
 	  "f:3:14: address: expected the address of one machine, ::ffff:10.0.0.1 is an IPv4 "
 	  "address in IPv6 form (write it as IPv4)" },
-	{ VIPS "- { address: 10.0.0.1, reals: [ { address: 10.0.0.1 } ] }",
+	{ VIPS "- { address: 10.0.0.1, reals: [ { address: 10.0.0.1 } ], port: any }",
 	  "f:3:3: real 10.0.0.1 has the address of its own vip" },
 	{ HEAD "gateway: 01:00:5e:00:00:01",
 	  "f:3:10: gateway: expected auto or the MAC address of one machine, found "
@@ -548,6 +749,12 @@ static const struct mistake mistakes[] = {
 	  "\"00:00:00:00:00:00\"" },
 	{ HEAD "gateway: 10.0.0.1",
 	  "f:3:10: gateway: expected auto or the MAC address of one machine, found \"10.0.0.1\"" },
+	{ HEAD "max-removal: 50",
+	  "f:3:14: max-removal: expected a share from 0% to 100%, with its sign, found \"50\"" },
+	{ HEAD "max-removal: 101%",
+	  "f:3:14: max-removal: expected a share from 0% to 100%, with its sign, found \"101%\"" },
+	{ HEAD "max-removal: -1%",
+	  "f:3:14: max-removal: expected a share from 0% to 100%, with its sign, found \"-1%\"" },
 	{ HEAD "source: { ipv4: 172.16.0.0/12 }",
 	  "f:3:17: ipv4: expected a prefix of 16 bits such as 172.16.0.0/16, no bits behind it, "
 	  "found \"172.16.0.0/12\"" },
@@ -604,34 +811,54 @@ static const struct mistake mistakes[] = {
 	  "f:3:6: pin: expected an absolute path, found a control character (0x07)" },
 	{ HEAD "pin: \"/a\\0b\"",
 	  "f:3:6: pin: expected an absolute path, found a control character (0x00)" },
-	{ VIPS "- { name: 'a b', address: 10.0.0.1 }",
+	{ VIPS "- { name: 'a b', address: 10.0.0.1, port: any, reals: [] }",
 	  "f:3:11: name: expected a name of 1 to 63 printable ASCII characters without spaces, \" "
 	  "and \\, found \"a b\"" },
-	{ VIPS "- { name: '', address: 10.0.0.1 }",
+	{ VIPS "- { name: '', address: 10.0.0.1, port: any, reals: [] }",
 	  "f:3:11: name: expected a name of 1 to 63 printable ASCII characters without spaces, \" "
 	  "and \\, found \"\"" },
-	{ VIPS "- { name: 'b\xc3\xa4r', address: 10.0.0.1 }",
+	{ VIPS "- { name: 'b\xc3\xa4r', address: 10.0.0.1, port: any, reals: [] }",
 	  "f:3:11: name: expected a name of 1 to 63 printable ASCII characters without spaces, \" "
 	  "and \\, found \"b??r\"" },
-	{ VIPS "- { name: 10.0.0.2:*/tcp, address: 10.0.0.1 }",
+	{ VIPS "- { name: 10.0.0.2:*/tcp, address: 10.0.0.1, port: any, reals: [] }",
 	  "f:3:3: name: expected one without \"/\" (or 10.0.0.1:*/tcp), found \"10.0.0.2:*/tcp\"" },
 
 	/* the whole */
-	{ VIPS "- { address: 10.0.0.1, reals: [ { address: 10.0.0.2 }, { address: 10.0.0.3 },\n { "
-	  "address: 10.0.0.2 } ] }",
+	{ VIPS "- { address: 10.0.0.1, reals: [ { address: 10.0.0.2 }, { address: 10.0.0.3 },\n "
+	  "{ address: 10.0.0.2 } ], port: any }",
 	  "f:4:2: real 10.0.0.2 was given in line 3 already; expected it once a vip" },
-	{ VIPS "- { address: 10.0.0.1 }\n- { address: 10.0.0.1, port: 0, protocol: tcp }",
+	{ VIPS "- { address: 10.0.0.1, port: any, reals: [] }\n"
+	  "- { address: 10.0.0.1, port: any, protocol: tcp, reals: [] }",
 	  "f:4:3: vip 10.0.0.1:*/tcp was given in line 3 already; expected it once" },
-	{ VIPS "- { address: 10.0.0.1, name: a }\n- { address: 10.0.0.2, name: a }",
+	{ VIPS "- { address: 10.0.0.1, name: a, port: any, reals: [] }\n"
+	  "- { address: 10.0.0.2, name: a, port: any, reals: [] }",
 	  "f:4:3: name \"a\" is taken by the vip in line 3" },
-	{ VIPS "- { address: 10.0.0.1 }\n- { address: 10.0.0.2 }\nlimits: { vips: 1 }",
+	{ VIPS "- { address: 10.0.0.1, port: any, reals: [] }\n"
+	  "- { address: 10.0.0.2, port: any, reals: [] }\nlimits: { vips: 1 }",
 	  "f:1:1: 2 vips, but \"limits\" allows 1" },
-	{ VIPS "- { address: 10.0.0.1, reals: [ { address: 10.0.0.2 }, { address: 10.0.0.3 } ] "
-	  "}\nlimits: { dests: 1 }",
+	{ VIPS "- { address: 10.0.0.1, reals: [ { address: 10.0.0.2 }, { address: 10.0.0.3 } ],\n"
+	  "port: any }\nlimits: { dests: 1 }",
 	  "f:1:1: 2 reals in all vips, but \"limits\" allows 1 dests" },
 	{ HEAD "offload: { backend: sim }",
 	  "f:1:1: offload: backend sim: expected the directory "
 	  "of its maps, sim: { pin: DIRECTORY }" },
+	{ HEAD "marks: trusted\noffload: { lane: mac }",
+	  "f:1:1: marks: trusted: with offload: lane: mac anybody on the link can make a mark up: "
+	  "expected checked" },
+
+	/* cut off */
+	{ HEAD "mode: auto", "f:3:11: the file ends in the middle of this line; expected a line's "
+	  "end (is the file cut off?)" },
+	{ "a: &a { flows: 1k }\nflow-table: *a",
+	  "f:1:1: the configuration: expected the key \"interface\", which is missing\n"
+	  "f:1:1: the configuration: expected the key \"vips\", which is missing\n"
+	  "f:1:1: unknown key \"a\" in the configuration; expected one of: interface, mode, "
+	  "attach, pin, control, gateway, source, marks, outer-df, ring-seeds, "
+	  "max-removal, offload, flow-table, limits, local, metrics, vips" },
+	{ HEAD "limits: &l { vips: 1 }\nlimit: *l",
+	  "f:4:1: unknown key \"limit\" in the configuration; did you mean \"limits\"?" },
+	{ "---\n" HEAD, "f:4:1: the document begins with \"---\" and does not end with \"...\"; "
+	  "expected that as the last line (is the file cut off?)" },
 
 	/* no YAML */
 	{ "", "f:1:1: the file is empty; expected a configuration" },
@@ -641,7 +868,7 @@ static const struct mistake mistakes[] = {
 	  "expected node content" },
 	{ HEAD "mode: *nobody", "f:3:7: not YAML: found undefined alias" },
 	{ "\tinterface: eth0", "f:1:1: a tab; YAML is indented by spaces" },
-	{ HEAD "---\n" HEAD, "f:3:1: a second document begins; expected one a file" },
+	{ HEAD "---\n" HEAD, "f:3:1: a second document begins; expected one per file" },
 	{ HEAD "mode: \xff", "f:3:7: not text: invalid leading UTF-8 octet (0xff)" },
 	{ HEAD "mode: \x01", "f:3:7: not text: control characters are not allowed (0x01)" },
 };
@@ -746,9 +973,9 @@ static void too_many_reals(void **state)
 	fputs("interface: eth0\nvips:\n- { address: 10.0.0.0, reals: &r [", out);
 	for (int i = 0; i < 16; i++)
 		fprintf(out, "%s{ address: 10.9.0.%d }", i ? ", " : "", i + 1);
-	fputs("] }\n", out);
+	fputs("], port: any }\n", out);
 	for (int i = 1; i < 4096; i++)
-		fprintf(out, "- { address: 10.0.%d.%d, reals: *r }\n", i / 256, i % 256);
+		fprintf(out, "- { address: 10.0.%d.%d, reals: *r, port: any }\n", i / 256, i % 256);
 	fclose(out);
 	assert_int_equal(parse_bytes(text, len, &config, &err), -EINVAL);
 	assert_string_equal(err.text, "f:3:31: reals: expected at most 65535 in all vips, "
@@ -767,7 +994,7 @@ static void too_many_vips(void **state)
 	(void)state;
 	fputs(VIPS, out);
 	for (int i = 0; i <= 4096; i++)
-		fprintf(out, "- { address: 10.0.0.1, port: %d }\n", i);
+		fprintf(out, "- { address: 10.0.0.1, port: %d, reals: [] }\n", i + 1);
 	fclose(out);
 	assert_int_equal(parse_bytes(text, len, &config, &err), -EINVAL);
 	assert_string_equal(err.text, "f:3:1: vips: expected at most 4096, found 4097");
@@ -840,9 +1067,124 @@ static void mangled_files(void **state)
 	free(good);
 }
 
+/* --- a file that was cut off --- */
+
+#define TWO_VIPS \
+	"interface: eth0   # what the clients reach\n" \
+	"limits: { vips: 16 }\n" \
+	"vips:\n" \
+	"  - name: web\n" \
+	"    address: 10.200.1.1\n" \
+	"    port: 8080\n" \
+	"    protocol: tcp\n" \
+	"    hash: maglev-v1\n" \
+	"    offload: false\n" \
+	"    reals:            # half of them\n" \
+	"      - { address: 10.200.2.11, weight: 100 }\n" \
+	"      - address: 10.200.2.12\n" \
+	"      - address: 10.200.2.13\n" \
+	"  # and names\n" \
+	"  - { name: dns, address: 'fc00::1', port: any, protocol: udp, reals: [ { address: " \
+	"10.200.2.112, weight: 55 } ] }\n" \
+	"  - { name: none, address: fc00::11, port: 53, reals: [] }\n" \
+	"  - address: fc00::12\n" \
+	"    port: 53\n" \
+	"    reals: [ { address: fc00::2:11 }, { address: fc00::2:12 } ]\n"
+
+#define FLOW \
+	"{ \"interface\": \"eth0\", \"max-removal\": \"0%\", \"vips\": [\n" \
+	"  { \"address\": \"10.200.1.1\", \"port\": 8080, \"reals\": [ { \"address\": " \
+	"\"10.200.2.11\", \"weight\": 100 }, { address: 10.200.2.12 } ] }, # one\n" \
+	"  { address: 10.200.1.1, port: any, protocol: udp, reals: [] } ] }"
+
+/* What a cut between two lines leaves: the same vips as far as they go, of the last one the
+ * reals as far as they go. */
+static bool is_beginning(const struct wm_config *part, const struct wm_config *whole)
+{
+	if (part->n_vips > whole->n_vips || strcmp(part->interfaces[0], whole->interfaces[0]))
+		return false;
+	for (size_t i = 0; i < part->n_vips; i++) {
+		const struct wm_config_vip *a = &part->vips[i], *b = &whole->vips[i];
+
+		if (!wm_addr__equal(&a->address, &b->address) || a->port != b->port ||
+		    a->n_reals > b->n_reals || (i + 1 < part->n_vips && a->n_reals < b->n_reals))
+			return false;
+		for (size_t k = 0; k < a->n_reals; k++)
+			if (!wm_addr__equal(&a->reals[k].address, &b->reals[k].address) ||
+			    a->reals[k].weight != b->reals[k].weight)
+				return false;
+	}
+	return true;
+}
+
+/* Returns how many prefixes are good files of another meaning. */
+static int cut_everywhere(const char *text, size_t len)
+{
+	struct wm_config *whole, *part;
+	struct wm_err err;
+	int others = 0;
+
+	if (parse_bytes(text, len, &whole, &err))
+		fail_msg("%s", err.text);
+	for (size_t i = 0; i < len; i++) {
+		if (parse_bytes(text, i, &part, &err))
+			continue;
+		if (!wm_config__equal(part, whole)) {
+			others++;
+			if (!is_beginning(part, whole))
+				fail_msg("taken for whole: %.*s", (int)i, text);
+		}
+		wm_config__free(part);
+	}
+	wm_config__free(whole);
+	return others;
+}
+
+static int cut_string(const char *text)
+{
+	char *crlf = malloc(2 * strlen(text) + 1), *to = crlf;
+	int others = cut_everywhere(text, strlen(text));
+
+	for (const char *from = text; *from; from++) {
+		if (*from == '\n')
+			*to++ = '\r';
+		*to++ = *from;
+	}
+	others += cut_everywhere(crlf, to - crlf);
+	free(crlf);
+	return others;
+}
+
+/* With a marker at its end or a closing bracket no part of a file is a file. Without,
+ * lists may end early, whole lines and no more: that is for max-removal to find. */
+static void no_part_is_taken_for_the_whole(void **state)
+{
+	static const char *const files[] = {
+		WM_SELFTESTS "/../Documentation/examples/waymark.yaml",
+		WM_SELFTESTS "/unit/config/full.yaml",
+	};
+
+	(void)state;
+	assert_int_equal(cut_string(FLOW), 0);
+	assert_int_equal(cut_string(FLOW "\n# the end\n"), 0);
+	assert_int_equal(cut_string("---\n" TWO_VIPS "...\n"), 0);
+	assert_int_equal(cut_string("# ours\n--- # go\n" TWO_VIPS "mode: auto\n... # end\n"), 0);
+	for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++) {
+		char *text = slurp(files[i]);
+
+		assert_non_null(text);
+		assert_int_equal(cut_string(text), 0);
+		free(text);
+	}
+	assert_true(cut_string(TWO_VIPS) > 0);
+	assert_int_equal(cut_string("interface: eth0\nvips: []\n"), 0);
+}
+
 static void files_that_cannot_be_read(void **state)
 {
+	int fd = memfd_create("large", MFD_CLOEXEC);
 	struct wm_config *config;
+	char path[64];
 	struct wm_err err = {};
 
 	(void)state;
@@ -850,9 +1192,13 @@ static void files_that_cannot_be_read(void **state)
 	assert_string_equal(err.text, "cannot read the configuration /nowhere/f.yaml: "
 			    "No such file or directory");
 	assert_int_equal(wm_config__load("/", &config, &err, NULL, NULL), -EISDIR);
-	assert_int_equal(wm_config__load("/dev/zero", &config, &err, NULL, NULL), -EFBIG);
-	assert_int_equal(wm_config__load("/dev/zero", &config, NULL, NULL, NULL), -EFBIG);
+	assert_int_equal(wm_config__load("/dev/zero", &config, &err, NULL, NULL), -EINVAL);
+	assert_int_equal(ftruncate(fd, 1 << 30), 0);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	assert_int_equal(wm_config__load(path, &config, &err, NULL, NULL), -EFBIG);
+	assert_int_equal(wm_config__load(path, &config, NULL, NULL, NULL), -EFBIG);
 	assert_null(config);
+	close(fd);
 }
 
 /* --- the man page --- */
@@ -869,8 +1215,9 @@ static void man_page_names_every_key(void **state)
 		HEAD "source: { zzzzzzzz: 1 }",
 		HEAD "ring-seeds: { zzzzzzzz: 1 }",
 		HEAD "offload: { sim: { zzzzzzzz: 1 } }",
-		VIPS "- { address: 10.0.0.1, zzzzzzzz: 1 }",
-		VIPS "- { address: 10.0.0.1, reals: [ { address: 10.0.0.2, zzzzzzzz: 1 } ] }",
+		VIPS "- { address: 10.0.0.1, zzzzzzzz: 1, port: any, reals: [] }",
+		VIPS "- { address: 10.0.0.1, reals: [ { address: 10.0.0.2, zzzzzzzz: 1 } ],\n"
+		     "port: any }",
 	};
 	char *man = slurp(WM_SELFTESTS "/../Documentation/man/waymark.yaml.5");
 	int keys = 0;
@@ -899,6 +1246,124 @@ static void man_page_names_every_key(void **state)
 	free(man);
 }
 
+/* From the item of this key to the next one, in a buffer of its own. */
+static char *man_section(const char **man, const char *key)
+{
+	const char *next;
+	char item[64];
+
+	snprintf(item, sizeof(item), ".It Cm %s", key);
+	*man = strstr(*man, item);
+	if (!*man)
+		fail_msg("waymark.yaml.5 does not describe the key \"%s\" in its place", key);
+	*man += strlen(item);
+	next = strstr(*man, "\n.It Cm ");
+	return strndup(*man, next ? (size_t)(next - *man) : strlen(*man));
+}
+
+static void says(const char *section, const struct wm_key *key, uint64_t bound)
+{
+	char text[WM_UNITS_TEXT];
+
+	if (key->type == &wm_key_duration)
+		wm_duration__format(bound, text);
+	else
+		snprintf(text, sizeof(text), "%llu", (unsigned long long)bound);
+	if (!strstr(section, text))
+		fail_msg("waymark.yaml.5: \"%s\" has a bound that is not told, %s", key->name,
+			 text);
+}
+
+/* What stands behind "Default:", without macro, quotes and full stop. */
+static void man_default(const char *section, char *word, size_t size)
+{
+	const char *at = strstr(section, "Default:");
+	size_t len;
+
+	*word = '\0';
+	if (!at)
+		return;
+	at += strlen("Default:");
+	at += strspn(at, " \n");
+	if (!strncmp(at, ".Cm ", 4) || !strncmp(at, ".Pa ", 4))
+		at += 4;
+	len = strcspn(at, " \n,");
+	if (len && at[len - 1] == '.')
+		len--;
+	snprintf(word, size, "%.*s", (int)len, at);
+}
+
+static void check_default(const char *section, const struct wm_key *key, const void *value)
+{
+	char man[80], text[80] = "", *end;
+	FILE *out = fmemopen(text, sizeof(text), "w");
+	uint64_t n;
+
+	man_default(section, man, sizeof(man));
+	key->type->print(key, value, out);
+	fclose(out);
+	end = strrchr(text, '"');
+	if (end)
+		*end = '\0';
+	if (!strcmp(man, text + (end != NULL)))
+		return;
+	if (key->type != &wm_key_count || wm_count__parse(man, &n) || n != key->number)
+		fail_msg("waymark.yaml.5: the default of \"%s\" is %s, and not \"%s\"", key->name,
+			 text, man);
+}
+
+static void check_fixed(const char *section, const struct wm_key *key)
+{
+	if (!strstr(section, "\nFixed") != !key->fixed)
+		fail_msg("waymark.yaml.5: \"%s\" is %s and the page says otherwise", key->name,
+			 key->fixed ? "fixed" : "not fixed");
+}
+
+static int check_man(const struct wm_key *keys, const char **man)
+{
+	int n = 0;
+
+	for (const struct wm_key *key = keys; key->name; key++) {
+		static char base[4096];
+		char *section = man_section(man, key->name);
+		void *value = base + key->offset;
+		bool number = key->type == &wm_key_count || key->type == &wm_key_duration;
+
+		memset(base, 0, sizeof(base));
+		if (key->type->init)
+			assert_true(key->type->init(key, value));
+		if (number && key->max != UINT32_MAX)
+			says(section, key, key->max);
+		if (number && key->min > 1)
+			says(section, key, key->min);
+		if (key->type->init && key->type->print && !key->keys && !key->required &&
+		    !(key->type->absent && key->type->absent(key, value)))
+			check_default(section, key, value);
+		check_fixed(section, key);
+		if (key->type->init == wm_text__init)
+			free(*(char **)value);
+		free(section);
+		n++;
+		if (key->keys)
+			n += check_man(key->keys, man);
+		if (key->items)
+			n += check_man(key->items, man);
+	}
+	return n;
+}
+
+/* The tables and the man page say the same, in the same order. */
+static void man_page_has_defaults_and_bounds(void **state)
+{
+	char *text = slurp(WM_SELFTESTS "/../Documentation/man/waymark.yaml.5");
+	const char *man = strstr(text, ".Sh KEYS");
+
+	(void)state;
+	assert_non_null(man);
+	assert_true(check_man(wm_config__keys(), &man) > 45);
+	free(text);
+}
+
 static void units(void **state)
 {
 	char buf[WM_UNITS_TEXT];
@@ -922,13 +1387,35 @@ static void units(void **state)
 	assert_string_equal(wm_duration__format(7200000000000, buf), "2h");
 }
 
+static void test_paths(void **state)
+{
+	char first[] = "eth0", second[] = "eth1", *interfaces[] = { first, second };
+	const struct wm_config config = { .interfaces = interfaces, .n_interfaces = 2 };
+	static const char *const cases[][2] = {
+		{ "/run/waymark/ctl", "/run/waymark/ctl" }, { "/run/%i", "/run/eth0" },
+		{ "/a-%i/%i%i", "/a-eth0/eth0eth0" }, { "", "" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		char *path = wm_config__path(&config, cases[i][0]);
+
+		assert_string_equal(path, cases[i][1]);
+		free(path);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_paths),
 		cmocka_unit_test(golden_files),
 		cmocka_unit_test(printed_reads_back),
 		cmocka_unit_test(defaults),
 		cmocka_unit_test(design_example),
+		cmocka_unit_test(metrics_listen),
+		cmocka_unit_test(vips_without_weight_are_warned_of),
+		cmocka_unit_test(differing_keys_are_named),
 		cmocka_unit_test(shared_lists_are_copies),
 		cmocka_unit_test(same_meaning),
 		cmocka_unit_test(equal_sees_every_key),
@@ -941,8 +1428,10 @@ int main(void)
 		cmocka_unit_test(deep_nesting),
 		cmocka_unit_test(many_anchors),
 		cmocka_unit_test(mangled_files),
+		cmocka_unit_test(no_part_is_taken_for_the_whole),
 		cmocka_unit_test(files_that_cannot_be_read),
 		cmocka_unit_test(man_page_names_every_key),
+		cmocka_unit_test(man_page_has_defaults_and_bounds),
 		cmocka_unit_test(units),
 	};
 

@@ -31,7 +31,7 @@ struct kernel {
 	struct resource resource[2];
 	int resource_error;
 	bool half; /* in two messages */
-	char out[8192];
+	_Alignas(8) char out[8192]; /* as libmnl writes it */
 	size_t len;
 	uint32_t seq;
 	char asked_device[32];

@@ -10,6 +10,8 @@
 #include <linux/pkt_cls.h>
 #include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
+#include <linux/tc_act/tc_gact.h>
+#include <linux/tc_act/tc_pedit.h>
 #include <linux/tc_act/tc_skbedit.h>
 #include <netinet/in.h>
 #include <setjmp.h>
@@ -99,7 +101,7 @@ static struct nlmsghdr *build_to(char *buffer, uint32_t n, uint32_t handle, uint
 
 	msg->nlmsg_type = RTM_NEWTFILTER;
 	wm_flower__put_name(msg, IFINDEX, rule.flow.family, handle);
-	wm_flower__put_rule(msg, &rule, queue);
+	wm_flower__put_rule(msg, &rule, queue, 0);
 	assert_true(msg->nlmsg_len <= WM_NL_MESSAGE);
 	return msg;
 }
@@ -212,9 +214,178 @@ static void test_message_reads_back(void **state)
 	}
 }
 
-/* --- listings of a real kernel --- */
-
 #define NOW 5000000000ull
+
+/* --- source addresses --- */
+
+enum { PREFIX = 0x563412, OTHER_PREFIX = 0x563416 };
+
+static struct nlmsghdr *build_mac(char *buffer, uint32_t n, uint32_t mark, int queue)
+{
+	struct wm_rule rule = rule_of(n, mark);
+	struct nlmsghdr *msg;
+
+	memset(buffer, 0, 2 * WM_NL_MESSAGE); /* what is between attributes, too */
+	msg = mnl_nlmsg_put_header(buffer);
+	msg->nlmsg_type = RTM_NEWTFILTER;
+	wm_flower__put_name(msg, IFINDEX, rule.flow.family, 0x42);
+	wm_flower__put_rule(msg, &rule, queue, PREFIX);
+	assert_true(msg->nlmsg_len <= WM_NL_MESSAGE);
+	return msg;
+}
+
+/* Set bytes 6 to 11 of the Ethernet header to 12:34:56:78:9a:bc. Words are as in the frame, and
+ * a mask has the bits that stay: 4 and 5 are the end of the destination. */
+static const uint8_t pedit_parms[] = {
+	0, 0, 0, 0,  0, 0, 0, 0,  3, 0, 0, 0,  0, 0, 0, 0,  0, 0, 0, 0,  2, 0, 0, 0,
+	0xff, 0xff, 0, 0,  0, 0, 0x12, 0x34,  4, 0, 0, 0,  0, 0, 0, 0,  0, 0, 0, 0,  0, 0, 0, 0,
+	0, 0, 0, 0,  0x56, 0x78, 0x9a, 0xbc,  8, 0, 0, 0,  0, 0, 0, 0,  0, 0, 0, 0,  0, 0, 0, 0,
+};
+
+/* Twice: a key of the Ethernet header (1), which is set (0). */
+static const uint8_t pedit_keys[] = {
+	20, 0, 6, 0x80,  6, 0, 1, 0, 1, 0, 0, 0,  6, 0, 2, 0, 0, 0, 0, 0,
+	20, 0, 6, 0x80,  6, 0, 1, 0, 1, 0, 0, 0,  6, 0, 2, 0, 0, 0, 0, 0,
+};
+
+static const uint8_t no_percpu[] = { 1, 0, 0, 0, 1, 0, 0, 0 };
+static const uint8_t pass_parms[] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 };
+
+static void assert_rewrites(const struct nlattr *actions, int pass)
+{
+	const struct want pedit[] = {
+		{ TCA_ACT_KIND, 6, "pedit" }, { TCA_ACT_OPTIONS, 0, NULL },
+		{ TCA_ACT_COOKIE, 8, "waymark1" },
+		{ TCA_ACT_FLAGS, sizeof(no_percpu), no_percpu },
+	};
+	const struct want how[] = {
+		{ TCA_PEDIT_PARMS_EX, sizeof(pedit_parms), pedit_parms },
+		{ TCA_PEDIT_KEYS_EX, sizeof(pedit_keys), pedit_keys },
+	};
+	const struct want gact[] = {
+		{ TCA_ACT_KIND, 5, "gact" }, { TCA_ACT_OPTIONS, 0, NULL },
+		{ TCA_ACT_FLAGS, sizeof(no_percpu), no_percpu },
+	};
+	const struct want pass_how[] = { { TCA_GACT_PARMS, sizeof(pass_parms), pass_parms } };
+
+	assert_attributes(attribute(actions, 1), pedit, 4);
+	assert_attributes(attribute(attribute(actions, 1), TCA_ACT_OPTIONS), how, 2);
+	assert_attributes(attribute(actions, pass), gact, 3);
+	assert_attributes(attribute(attribute(actions, pass), TCA_ACT_OPTIONS), pass_how, 1);
+}
+
+static int actions_in(const struct nlattr *actions)
+{
+	const struct nlattr *attr;
+	int n = 0;
+
+	mnl_attr_for_each_nested(attr, actions)
+		n++;
+	return n;
+}
+
+static void test_message_rewrites(void **state)
+{
+	char buffer[2 * WM_NL_MESSAGE];
+	const struct nlattr *actions;
+
+	(void)state;
+	actions = attribute(options_of(build_mac(buffer, 1, 0xbc9a78, -1), WM_FLOWER_PREF_IPV4,
+				       ETH_P_IP), TCA_FLOWER_ACT);
+	assert_rewrites(actions, 2);
+	assert_int_equal(actions_in(actions), 2);
+	/* IPv6, TCP and a queue: the longest. What forwards comes last. */
+	actions = attribute(options_of(build_mac(buffer, 3, 0xbc9a78, 5), WM_FLOWER_PREF_IPV6,
+				       ETH_P_IPV6), TCA_FLOWER_ACT);
+	assert_rewrites(actions, 3);
+	assert_int_equal(actions_in(actions), 3);
+}
+
+static void test_message_rewrites_reads_back(void **state)
+{
+	char buffer[2 * WM_NL_MESSAGE];
+	struct wm_flower_seen seen;
+
+	(void)state;
+	for (uint32_t n = 0; n < 8; n++) {
+		struct wm_rule rule = rule_of(n % 4, 0xbc9a78);
+		int queue = n < 4 ? -1 : 5;
+
+		assert_true(wm_flower__read(build_mac(buffer, n % 4, rule.mark, queue), 0, &seen));
+		assert_true(seen.ours && seen.rewrites);
+		assert_false(seen.has_mark);
+		assert_int_equal(seen.queue, queue);
+		assert_memory_equal(&seen.rule.flow, &rule.flow, sizeof(rule.flow));
+		assert_int_equal(wm_flower__mark(&seen, PREFIX), 0xbc9a78);
+		assert_int_equal(wm_flower__mark(&seen, OTHER_PREFIX), 0);
+		assert_int_equal(wm_flower__mark(&seen, 0), 0);
+	}
+	assert_true(wm_flower__read(build(buffer, 1, 1, 77), 0, &seen));
+	assert_int_equal(wm_flower__mark(&seen, 0), 77);
+	assert_int_equal(wm_flower__mark(&seen, PREFIX), 0);
+}
+
+/* One byte of what is done, or of whose it is, and it is somebody else's rule. */
+static void test_nearly_rewrites(void **state)
+{
+	static const struct {
+		const void *find;
+		size_t size, at;
+	} changes[] = {
+		{ "waymark1", 8, 7 },     { "pedit", 6, 0 },
+		{ pedit_parms, sizeof(pedit_parms), 20 /* nkeys */ },
+		{ pedit_parms, sizeof(pedit_parms), 24 /* a mask */ },
+		{ pedit_parms, sizeof(pedit_parms), 26 },
+		{ pedit_parms, sizeof(pedit_parms), 32 /* where */ },
+		{ pedit_parms, sizeof(pedit_parms), 40 /* where, by the packet */ },
+		{ pedit_parms, sizeof(pedit_parms), 48 },
+		{ pedit_parms, sizeof(pedit_parms), 56 },
+		{ pedit_keys, sizeof(pedit_keys), 8 /* of which header */ },
+		{ pedit_keys, sizeof(pedit_keys), 16 /* set or add */ },
+		{ pedit_keys, sizeof(pedit_keys), 28 }, { pedit_keys, sizeof(pedit_keys), 36 },
+	};
+	char buffer[2 * WM_NL_MESSAGE];
+	struct wm_flower_seen seen;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(changes) / sizeof(*changes); i++) {
+		struct nlmsghdr *msg = build_mac(buffer, 1, 0xbc9a78, -1);
+		uint8_t *place = memmem(msg, msg->nlmsg_len, changes[i].find, changes[i].size);
+
+		assert_non_null(place);
+		place[changes[i].at] ^= 1;
+		wm_flower__read(msg, NOW, &seen);
+		if (seen.ours || seen.rewrites)
+			fail_msg("change %zu: taken for a rule of waymark's", i);
+	}
+}
+
+static void test_rewrites_mangled(void **state)
+{
+	char buffer[2 * WM_NL_MESSAGE];
+	struct nlmsghdr *whole = build_mac(buffer, 1, 0xbc9a78, 5);
+	struct wm_flower_seen seen;
+
+	(void)state;
+	for (size_t len = sizeof(struct nlmsghdr); len <= whole->nlmsg_len; len += 4) {
+		struct nlmsghdr *msg = malloc(len);
+
+		memcpy(msg, whole, len);
+		msg->nlmsg_len = len;
+		wm_flower__read(msg, NOW, &seen);
+		free(msg);
+	}
+	for (size_t at = 16; at < whole->nlmsg_len; at++) {
+		uint8_t *msg = malloc(whole->nlmsg_len);
+
+		memcpy(msg, whole, whole->nlmsg_len);
+		msg[at] ^= 0xff;
+		wm_flower__read((void *)msg, NOW, &seen);
+		free(msg);
+	}
+}
+
+/* --- listings of a real kernel --- */
 
 static struct wm_flow flow_of(int af, const char *src, uint16_t sport, const char *dst,
 			      uint8_t proto)
@@ -323,6 +494,7 @@ static void test_listed_mangled(void **state)
 struct world {
 	struct fake_tc tc;
 	struct wm_offload *off;
+	struct wm_steerer *steerer;
 	struct wm_err err;
 	/* What list() told. */
 	size_t listed;
@@ -332,21 +504,34 @@ struct world {
 	FILE *log;
 };
 
-static int open_off(struct world *w)
+static struct wm_nl *open_nl(struct world *w)
 {
 	struct wm_nl_io io = fake_tc__io(&w->tc);
 	struct wm_nl *nl;
 
-	w->err.text[0] = '\0';
 	assert_int_equal(wm_nl__open_io(&nl, &io), 0);
-	return wm_flower__start(&w->off, nl, "nic0", &w->err);
+	return nl;
+}
+
+static int open_off(struct world *w)
+{
+	w->err.text[0] = '\0';
+	return wm_flower__start(&w->off, open_nl(w), "nic0", &w->err);
+}
+
+static void open_steerer(struct world *w)
+{
+	assert_int_equal(wm_flower_steer__start(&w->steerer, open_nl(w), "nic0"), 0);
 }
 
 static void close_off(struct world *w)
 {
 	if (w->off)
 		wm_offload_flower.close(w->off);
+	if (w->steerer)
+		wm_steer_flower.close(w->steerer);
 	w->off = NULL;
+	w->steerer = NULL;
 }
 
 static int setup(void **state)
@@ -435,6 +620,49 @@ static void test_open(void **state)
 	assert_true(caps->tcp_flags && caps->stats);
 	close_off(w);
 	assert_int_equal(open_off(w), 0); /* with the qdisc that is there */
+}
+
+/* In the mac lane: other marks, and rules of the other lane and of other prefixes are of no use. */
+static void test_mac_lane(void **state)
+{
+	struct world *w = *state;
+
+	assert_int_equal(open_off(w), 0);
+	assert_int_equal(wm_offload_flower.caps(w->off)->mac_bits, 24);
+	assert_int_equal(install_one(w, 1, 5), 0);
+	wm_offload_flower.mac_lane(w->off, PREFIX);
+	assert_int_equal(wm_offload_flower.caps(w->off)->mark_bits, 24);
+	assert_int_equal(list(w), 0);
+	assert_int_equal(w->listed, 1);
+	assert_int_equal(w->mark_sum, 0);
+	assert_int_equal(install_one(w, 1, 0x800001), 0); /* in its place */
+	assert_int_equal(install_one(w, 2, 0x123456), 0);
+	assert_int_equal(install_one(w, 3, 1 << 24), -ERANGE);
+	assert_int_equal(list(w), 0);
+	assert_int_equal(w->listed, 2);
+	assert_int_equal(w->mark_sum, 0x800001 + 0x123456);
+	wm_offload_flower.mac_lane(w->off, OTHER_PREFIX);
+	assert_int_equal(list(w), 0);
+	assert_int_equal(w->listed, 2);
+	assert_int_equal(w->mark_sum, 0);
+	assert_int_equal(remove_one(w, 1), 0);
+	assert_int_equal(remove_one(w, 2), 0);
+	assert_int_equal(w->tc.n_filters, 0);
+}
+
+static void test_mac_lane_refused(void **state)
+{
+	struct world *w = *state;
+	int result[4];
+
+	w->tc.no_rewriting = true;
+	assert_int_equal(open_off(w), 0);
+	wm_offload_flower.mac_lane(w->off, PREFIX);
+	install(w, 0, 4, 7, result);
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(result[i], -EOPNOTSUPP);
+	assert_int_equal(logged(w, TC_REWRITING_TEXT), 1);
+	assert_int_equal(w->tc.n_filters, 0);
 }
 
 static void test_open_refused(void **state)
@@ -755,7 +983,7 @@ static size_t steer(struct world *w, size_t n, uint16_t queue, bool make_room)
 	for (size_t i = 0; i < 4 * n; i++)
 		rules[i] = steer_of(i / 4, i % 4, queue + i % 4);
 	memset(result, 0xff, 4 * n * sizeof(*result));
-	assert_int_equal(wm_offload_flower.steer(w->off, rules, 4 * n, make_room, result, words),
+	assert_int_equal(wm_steer_flower.steer(w->steerer, rules, 4 * n, make_room, result, words),
 			 0);
 	for (size_t i = 0; i < 4 * n; i++)
 		bad += result[i] != 0;
@@ -769,7 +997,7 @@ static void test_steering_is_made_so(void **state)
 	struct world *w = *state;
 	size_t adds;
 
-	assert_int_equal(open_off(w), 0);
+	open_steerer(w);
 	assert_int_equal(steer(w, 50, 2, false), 0);
 	assert_int_equal(fake_tc__steers(&w->tc, -1), 200);
 	for (int queue = 2; queue < 6; queue++)
@@ -791,7 +1019,7 @@ static void test_steering_replaces_where_the_queue_differs(void **state)
 	struct world *w = *state;
 	size_t deletes;
 
-	assert_int_equal(open_off(w), 0);
+	open_steerer(w);
 	assert_int_equal(steer(w, 10, 0, false), 0);
 	deletes = w->tc.deletes;
 	assert_int_equal(steer(w, 10, 4, false), 0);
@@ -806,13 +1034,13 @@ static void test_steering_survives_a_restart(void **state)
 	struct world *w = *state;
 	size_t adds;
 
-	assert_int_equal(open_off(w), 0);
+	open_steerer(w);
 	assert_int_equal(steer(w, 10, 0, false), 0);
 	close_off(w);
-	assert_int_equal(open_off(w), 0);
+	open_steerer(w);
 	adds = w->tc.adds;
 	assert_int_equal(steer(w, 10, 0, false), 0);
-	assert_int_equal(w->tc.adds, adds);
+	assert_int_equal(w->tc.adds, adds + 1); /* the probe */
 	assert_int_equal(w->tc.n_filters, 40);
 }
 
@@ -823,6 +1051,7 @@ static void test_steering_and_marks_do_not_meet(void **state)
 	int result[30];
 
 	assert_int_equal(open_off(w), 0);
+	open_steerer(w);
 	install(w, 0, 30, 5, result);
 	assert_int_equal(steer(w, 10, 0, false), 0);
 	assert_int_equal(list(w), 0);
@@ -840,7 +1069,7 @@ static void test_steering_leaves_others_alone(void **state)
 	struct world *w = *state;
 	uint8_t *cookie;
 
-	assert_int_equal(open_off(w), 0);
+	open_steerer(w);
 	assert_int_equal(steer(w, 1, 0, false), 0);
 	foreign = &w->tc.filter[0];
 	cookie = memmem(foreign->message, sizeof(foreign->message), "waymark1", 8);
@@ -858,7 +1087,7 @@ static void test_steering_refused_changes_nothing(void **state)
 {
 	struct world *w = *state;
 
-	assert_int_equal(open_off(w), 0);
+	open_steerer(w);
 	assert_int_equal(steer(w, 10, 0, false), 0);
 	w->tc.no_masks = true;
 	assert_int_equal(steer(w, 12, 0, false), 8);
@@ -881,12 +1110,12 @@ static void test_steering_makes_room(void **state)
 	int result = 1;
 
 	w->tc.capacity = 8;
-	assert_int_equal(open_off(w), 0);
+	open_steerer(w);
 	assert_int_equal(steer(w, 2, 0, false), 0);
-	assert_int_equal(wm_offload_flower.steer(w->off, &other, 1, false, &result, words), 0);
+	assert_int_equal(wm_steer_flower.steer(w->steerer, &other, 1, false, &result, words), 0);
 	assert_int_equal(result, -ENOSPC);
 	assert_int_equal(fake_tc__steers(&w->tc, -1), 8);
-	assert_int_equal(wm_offload_flower.steer(w->off, &other, 1, true, &result, words), 0);
+	assert_int_equal(wm_steer_flower.steer(w->steerer, &other, 1, true, &result, words), 0);
 	assert_int_equal(result, 0);
 	assert_int_equal(fake_tc__steers(&w->tc, -1), 1);
 	assert_int_equal(fake_tc__steers(&w->tc, 5), 1);
@@ -897,7 +1126,7 @@ static void test_steering_with_lost_answers(void **state)
 {
 	struct world *w = *state;
 
-	assert_int_equal(open_off(w), 0);
+	open_steerer(w);
 	assert_int_equal(steer(w, 1, 0, false), 0);
 	/* device, qdisc, two listings of four rules and their ends; then an answer */
 	w->tc.lose_from = w->tc.answers + 2 + 4 + 2 + 1;
@@ -914,16 +1143,56 @@ static void test_steering_of_a_device_that_changes(void **state)
 	struct world *w = *state;
 	int result;
 
-	assert_int_equal(open_off(w), 0);
+	open_steerer(w);
 	assert_int_equal(steer(w, 3, 0, false), 0);
 	w->tc.ifindex = 0;
-	assert_int_equal(wm_offload_flower.steer(w->off, &rule, 1, false, &result, words), -ENODEV);
+	assert_int_equal(wm_steer_flower.steer(w->steerer, &rule, 1, false, &result, words),
+			 -ENODEV);
 	w->tc.ifindex = 8;
 	w->tc.qdisc = false;
 	memset(w->tc.filter, 0, sizeof(w->tc.filter));
 	w->tc.n_filters = 0;
 	assert_int_equal(steer(w, 3, 0, false), 0);
 	assert_int_equal(fake_tc__steers(&w->tc, -1), 12);
+}
+
+/* A kernel or device that takes none: said in words that a person can act on, and asked
+ * again. Nothing is made on a device that shall have none. */
+static void test_steering_of_a_device_without_filters(void **state)
+{
+	struct world *w = *state;
+
+	w->tc.no_clsact = true;
+	open_steerer(w);
+	assert_int_equal(steer(w, 0, 0, false), 0);
+	assert_string_equal(words, "");
+	assert_int_equal(steer(w, 2, 0, false), 8);
+	assert_non_null(strstr(words, "CONFIG_NET_SCH_INGRESS"));
+	w->tc.no_clsact = false;
+	assert_int_equal(steer(w, 0, 0, false), 0);
+	assert_false(w->tc.qdisc);
+	w->tc.no_flower = true;
+	assert_int_equal(steer(w, 2, 0, false), 8);
+	assert_non_null(strstr(words, "CONFIG_NET_CLS_FLOWER"));
+	w->tc.no_flower = false;
+	assert_int_equal(steer(w, 2, 0, false), 0);
+	assert_int_equal(fake_tc__steers(&w->tc, -1), 8);
+}
+
+/* Whether it takes any is asked of each device once. */
+static void test_steering_asks_once(void **state)
+{
+	struct world *w = *state;
+	size_t adds;
+
+	open_steerer(w);
+	assert_int_equal(steer(w, 2, 0, false), 0);
+	adds = w->tc.adds;
+	assert_int_equal(steer(w, 2, 0, false), 0);
+	assert_int_equal(w->tc.adds, adds);
+	w->tc.ifindex = 8;
+	assert_int_equal(steer(w, 2, 0, false), 0);
+	assert_int_equal(w->tc.adds, adds + 1);
 }
 
 /* A table full of flows' rules; as the daemon does it when a vip comes. */
@@ -939,7 +1208,8 @@ static void test_flows_make_way_for_steering(void **state)
 	w->tc.capacity = 40;
 	assert_int_equal(open_off(w), 0);
 	rules = wm_rules__new(&wm_offload_flower, w->off, &options, NULL);
-	steering = wm_steering__new(&wm_offload_flower, w->off, "nic0");
+	open_steerer(w);
+	steering = wm_steering__new(&wm_steer_flower, w->steerer, "flower", "nic0");
 	for (uint32_t n = 0; n < 40; n++) {
 		struct wm_rule rule = rule_of(n, 5);
 
@@ -964,9 +1234,19 @@ static void test_flows_make_way_for_steering(void **state)
 /* Of an interface that has no qdisc, on a kernel that may have no filters at all. */
 static void test_no_steering_at_all(void **state)
 {
+	const struct {
+		const char *interface;
+		int result;
+	} cases[] = { { "lo", 0 }, { "nosuchdevice0", -ENODEV } };
+	struct wm_steerer *steerer;
+
 	(void)state;
-	assert_int_equal(wm_flower__steer_none("lo"), 0);
-	assert_int_equal(wm_flower__steer_none("nosuchdevice0"), -ENODEV);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(wm_steer_flower.open(&steerer, cases[i].interface, NULL), 0);
+		assert_int_equal(wm_steer_flower.steer(steerer, NULL, 0, false, NULL, words),
+				 cases[i].result);
+		wm_steer_flower.close(steerer);
+	}
 }
 
 static void test_words_behind_the_request(void **state)
@@ -1243,7 +1523,34 @@ static void test_handles_learnt(void **state)
 	assert_int_equal(wm_handles__learn(&h, 5000, &a), 0);
 	wm_handles__end(&h);
 	assert_int_equal(h.used, 1);
-	assert_int_equal(wm_handles__learn(&h, WM_HANDLE_MAX, &b), -ERANGE);
+	assert_int_equal(wm_handles__learn(&h, WM_HANDLE_NONE, &b), -ERANGE);
+	wm_handles__free(&h);
+}
+
+/* A filter that is listed may have any handle: it costs one entry. */
+static void test_handles_of_any_size(void **state)
+{
+	static const uint32_t huge[] = { UINT32_MAX, 0x1ffffff, 1u << 31, 1u << 20 };
+	struct wm_handles h;
+
+	(void)state;
+	assert_int_equal(wm_handles__init(&h), 0);
+	for (uint32_t n = 0; n < 4; n++) {
+		struct wm_flow flow = rule_of(n, 0).flow;
+
+		assert_int_equal(wm_handles__learn(&h, huge[n], &flow), 0);
+		assert_int_equal(wm_handles__find(&h, &flow), huge[n]);
+		assert_true(wm_handles__in_nic(&h, huge[n]));
+	}
+	assert_true(h.size <= 1024);
+	for (uint32_t n = 4; n < 8; n++) {
+		struct wm_flow flow = rule_of(n, 0).flow;
+
+		assert_int_equal(wm_handles__take(&h, &flow), n - 3);
+	}
+	wm_handles__drop(&h, UINT32_MAX);
+	assert_false(wm_handles__in_nic(&h, UINT32_MAX));
+	assert_int_equal(h.used, 7);
 	wm_handles__free(&h);
 }
 
@@ -1255,11 +1562,17 @@ int main(void)
 		cmocka_unit_test(test_message_tcp4),
 		cmocka_unit_test(test_message_udp6),
 		cmocka_unit_test(test_message_reads_back),
+		cmocka_unit_test(test_message_rewrites),
+		cmocka_unit_test(test_message_rewrites_reads_back),
+		cmocka_unit_test(test_nearly_rewrites),
+		cmocka_unit_test(test_rewrites_mangled),
 		cmocka_unit_test(test_listed_rules),
 		cmocka_unit_test(test_listed_others),
 		cmocka_unit_test(test_listed_nearly_ours),
 		cmocka_unit_test(test_listed_mangled),
 		W(test_open),
+		W(test_mac_lane),
+		W(test_mac_lane_refused),
 		W(test_open_refused),
 		W(test_install_many),
 		W(test_refused_in_the_middle),
@@ -1280,6 +1593,8 @@ int main(void)
 		W(test_steering_makes_room),
 		W(test_steering_with_lost_answers),
 		W(test_steering_of_a_device_that_changes),
+		W(test_steering_of_a_device_without_filters),
+		W(test_steering_asks_once),
 		W(test_flows_make_way_for_steering),
 		cmocka_unit_test(test_no_steering_at_all),
 		W(test_words_behind_the_request),
@@ -1297,6 +1612,7 @@ int main(void)
 		W(test_foreign_pref),
 		cmocka_unit_test(test_handles),
 		cmocka_unit_test(test_handles_learnt),
+		cmocka_unit_test(test_handles_of_any_size),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -56,7 +56,7 @@ static struct wm_config *shorthand(const char *text)
 		assert_true(sscanf(word, "%31[0-9.]:%7[0-9*]%7s", address, port, flags) >= 2);
 		fprintf(out,
 			"- { address: %s, port: %s, protocol: %s, offload: %s, hash: %s, reals: [",
-			address, *port == '*' ? "0" : port, strchr(flags, 'u') ? "udp" : "tcp",
+			address, *port == '*' ? "any" : port, strchr(flags, 'u') ? "udp" : "tcp",
 			strchr(flags, 'n') ? "false" : "true",
 			strchr(flags, '1') ? "maglev-v1" : "maglev");
 		while ((word = strtok_r(NULL, " ", &rest_words))) {
@@ -224,15 +224,18 @@ static void apply_plan(struct plane *p, struct wm_plan *plan, const struct wm_co
 struct change {
 	size_t added, retired, rings;
 	bool published;
-	char summary[256];
+	char summary[256], changes[4096];
 };
 
 static struct change apply_config(struct plane *p, const struct wm_config *config)
 {
 	struct wm_plan *plan = make_plan(p, config);
-	struct change change = { plan->n_add, plan->n_retire, plan->n_rings, plan->publish, "" };
+	struct change change = { plan->n_add, plan->n_retire, plan->n_rings, plan->publish, "",
+				 "" };
 
 	strcpy(change.summary, plan->summary);
+	assert_true(strlen(plan->changes) < sizeof(change.changes));
+	strcpy(change.changes, plan->changes);
 	apply_plan(p, plan, config);
 	wm_plan__free(plan);
 	return change;
@@ -403,8 +406,10 @@ static void options_publish_without_rings(void **state)
 
 static void name_alone_changes_nothing(void **state)
 {
-	static const char a[] = "interface: e\nvips: [ { name: a, address: 10.0.0.1 } ]";
-	static const char b[] = "interface: e\nvips: [ { name: b, address: 10.0.0.1 } ]";
+	static const char a[] = "interface: e\nvips: [ { name: a, address: 10.0.0.1, "
+				"port: any, reals: [] } ]";
+	static const char b[] = "interface: e\nvips: [ { name: b, address: 10.0.0.1, "
+				"port: any, reals: [] } ]";
 	struct plane *p = plane_new(&usual);
 	struct wm_config *one = parse(a), *two = parse(b);
 
@@ -834,7 +839,7 @@ static void dest_entries(void **state)
 		"interface: e\nsource: { ipv4: 10.77.0.0/16 }\nvips:\n"
 		"- { address: 10.0.0.1, port: 80,\n"
 		"    reals: &both [ { address: 10.9.8.7 }, { address: 'fc00::9' } ] }\n"
-		"- { address: 'fc00::1', protocol: udp, reals: *both }\n";
+		"- { address: 'fc00::1', port: any, protocol: udp, reals: *both }\n";
 	static const uint8_t encaps[2][2] = { { WM_ENCAP_4IN4, WM_ENCAP_4IN6 },
 					      { WM_ENCAP_6IN4, WM_ENCAP_6IN6 } };
 	struct plane *p = plane_new(&usual);
@@ -871,7 +876,7 @@ static void new_source_rewrites_entries(void **state)
 {
 	static const char text[] =
 		"interface: e\nsource: { ipv4: %s }\nvips:\n- { address: 10.0.0.1, "
-		"reals: [ { address: 10.9.8.7 }, { address: 'fc00::9' } ] }\n";
+		"port: any, reals: [ { address: 10.9.8.7 }, { address: 'fc00::9' } ] }\n";
 	struct wm_config *one, *two;
 	struct plane *p = plane_new(&usual);
 	char buf[512];
@@ -895,13 +900,159 @@ static void new_source_rewrites_entries(void **state)
 	plane_free(p);
 }
 
+/* --- what changes is named --- */
+
+static void assert_named(const struct change change, const char *summary, const char *changes)
+{
+	assert_string_equal(change.summary, summary);
+	assert_string_equal(change.changes, changes);
+}
+
+static void changes_are_named(void **state)
+{
+	struct plane *p = plane_new(&usual);
+
+	(void)state;
+	assert_named(apply(p, "10.0.0.1:80 11 12/300; 10.0.0.2:* 11"),
+		     "2 vips added, 3 reals added, 2 rings filled", "");
+	assert_named(apply(p, "10.0.0.1:80 11/50 12/300 13; 10.0.0.3:53u 11 12"),
+		     "1 vip added, 1 vip removed, 3 reals added, 1 real removed, "
+		     "1 real reweighted, 2 rings filled",
+		     "vip 10.0.0.1:80/tcp: real 10.9.0.11 has weight 50 instead of 100\n"
+		     "vip 10.0.0.1:80/tcp: real 10.9.0.13 added\n"
+		     "vip 10.0.0.3:53/udp added, with 2 reals\n"
+		     "vip 10.0.0.2:*/tcp removed, with 1 reals\n");
+	assert_named(apply(p, "10.0.0.1:80n1 11/50 13; 10.0.0.3:53u 11 12"),
+		     "1 real removed, 1 ring filled",
+		     "vip 10.0.0.1:80/tcp: offload is off\n"
+		     "vip 10.0.0.1:80/tcp: its ring is filled in another way\n"
+		     "vip 10.0.0.1:80/tcp: real 10.9.0.12 removed\n");
+	assert_named(apply(p, "10.0.0.1:80n1 11/50 13; 10.0.0.3:53u 11 12"),
+		     "nothing to change", "");
+	plane_free(p);
+}
+
+/* What reals weighed is not in the data plane: a daemon that comes back must not make
+ * news of that. */
+static void a_restart_is_no_change(void **state)
+{
+	struct plane *p = plane_new(&usual);
+
+	(void)state;
+	apply(p, "10.0.0.1:80 11/7 12/300; 10.0.0.2:* 11 12/0; 10.0.0.3:1 11 12");
+	adopt(p, &usual, true);
+	assert_named(apply(p, "10.0.0.1:80 11/7 12/300; 10.0.0.2:* 11 12/0; 10.0.0.3:1 11 12"),
+		     "nothing to change", "");
+	adopt(p, &usual, true);
+	assert_named(apply(p, "10.0.0.1:80 11/8 12/300; 10.0.0.2:* 12/5; 10.0.0.3:1n 11 12"),
+		     "1 real removed, 2 rings filled",
+		     "vip 10.0.0.3:1/tcp: offload is off\n"
+		     "vip 10.0.0.2:*/tcp: real 10.9.0.11 removed\n"
+		     "vip 10.0.0.1:80/tcp: its ring was another one\n"
+		     "vip 10.0.0.2:*/tcp: its ring was another one\n");
+	plane_free(p);
+}
+
+static void many_changes_are_counted(void **state)
+{
+	char text[2048] = "10.0.0.1:80";
+	struct plane *p = plane_new(&usual);
+	struct change c;
+	size_t lines = 0;
+
+	(void)state;
+	apply(p, "10.0.0.1:80 200");
+	for (int i = 1; i <= 100; i++)
+		sprintf(text + strlen(text), " %d", i);
+	c = apply(p, text);
+	for (const char *at = c.changes; (at = strchr(at, '\n')); at++)
+		lines++;
+	assert_int_equal(lines, 33);
+	assert_non_null(strstr(c.changes, "\nand 69 more changes\n"));
+	plane_free(p);
+}
+
+/* Out of reach is no weight: it is told apart, and the weight stays what it was. */
+static void reals_out_of_reach_have_no_slots(void **state)
+{
+	struct wm_config *config = shorthand("10.0.0.1:80 11 12/300");
+	struct plane *p = plane_new(&usual);
+	const struct wm_model_vip *vip;
+
+	(void)state;
+	apply_config(p, config);
+	config->vips[0].reals[1].away = true;
+	assert_named(apply_config(p, config), "1 real out of reach, 1 ring filled",
+		     "vip 10.0.0.1:80/tcp: real 10.9.0.12 is out of reach\n");
+	vip = wm_model__vip(p->model, 0);
+	assert_int_equal(wm_model__dest(p->model, vip->dests[1])->slots, 0);
+	assert_int_equal(wm_model__dest(p->model, vip->dests[1])->weight, 300);
+	assert_named(apply_config(p, config), "nothing to change", "");
+	config->vips[0].reals[1].away = false;
+	assert_named(apply_config(p, config), "1 real in reach again, 1 ring filled",
+		     "vip 10.0.0.1:80/tcp: real 10.9.0.12 can be reached\n");
+	wm_config__free(config);
+	plane_free(p);
+}
+
+/* --- what has to be confirmed --- */
+
+static int guarded(struct plane *p, const char *text, uint32_t percent, struct wm_err *err)
+{
+	const struct wm_guard guard = { percent, "nod" };
+	struct wm_config *config = shorthand(text);
+	struct wm_plan *plan;
+	int ret;
+
+	assert_int_equal(wm_plan__make(p->model, config, &plan, err), 0);
+	assert_int_equal(wm_plan__guard(plan, NULL, err), 0);
+	ret = wm_plan__guard(plan, &guard, err);
+	wm_plan__free(plan);
+	wm_config__free(config);
+	return ret;
+}
+
+static void large_removals_are_refused(void **state)
+{
+	static const struct {
+		const char *text;
+		uint32_t percent; /* that it takes */
+	} files[] = {
+		{ "10.0.0.1:80 11 12 13; 10.0.0.2:80 11 12; 10.0.0.3:80 11; 10.0.0.4:80", 0 },
+		{ "10.0.0.1:80 11 12 13; 10.0.0.2:80 11 12; 10.0.0.3:80; 10.0.0.4:80", 17 },
+		{ "10.0.0.1:80 11 12; 10.0.0.2:80 11; 10.0.0.3:80 11; 10.0.0.4:80", 34 },
+		{ "10.0.0.1:80 11 12 13; 10.0.0.2:80 11 12; 10.0.0.3:80 11", 25 },
+		{ "10.0.0.1:80 11 12 13; 10.0.0.2:80 11 12; 10.0.0.5:80 11; 10.0.0.4:80", 25 },
+		{ "10.0.0.1:80 11 12 13; 10.0.0.4:80", 50 },
+		{ "10.0.0.1:80 21 22 23; 10.0.0.2:80 11 12; 10.0.0.3:80 11; 10.0.0.4:80", 50 },
+		{ "10.0.0.1:80 11 12 13", 75 },
+		{ "10.0.0.1:80; 10.0.0.2:80; 10.0.0.3:80 11; 10.0.0.4:80; 10.0.0.5:80 1 2", 84 },
+		{ "", 100 },
+	};
+	struct plane *p = plane_new(&usual);
+	struct wm_err err = {};
+
+	(void)state;
+	assert_int_equal(guarded(p, files[0].text, 0, &err), 0); /* nothing is there to go */
+	apply(p, files[0].text);
+	for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++)
+		for (uint32_t percent = 0; percent <= 100; percent++)
+			assert_int_equal(guarded(p, files[i].text, percent, &err),
+					 percent < files[i].percent ? -EPERM : 0);
+	assert_int_equal(guarded(p, "10.0.0.1:80 11 12 13", 50, &err), -EPERM);
+	assert_string_equal(err.text, "3 of 4 vips would be removed, max-removal is 50%: is the "
+			    "file whole? If this is meant, nod");
+	plane_free(p);
+}
+
 /* --- readers --- */
 
 static void vips_by_all_they_are_called(void **state)
 {
 	static const char text[] =
-		"interface: e\nvips:\n- { name: web, address: 10.0.0.1, port: 80 }\n"
-		"- { address: 10.0.0.1 }\n- { address: 'fc00::1', port: 53, protocol: udp }\n";
+		"interface: e\nvips:\n- { name: web, address: 10.0.0.1, port: 80, reals: [] }\n"
+		"- { address: 10.0.0.1, port: any, reals: [] }\n"
+		"- { address: 'fc00::1', port: 53, protocol: udp, reals: [] }\n";
 	struct plane *p = plane_new(&usual);
 	struct wm_config *config = parse(text);
 	const struct wm_model_vip *web, *any, *dns;
@@ -1107,6 +1258,11 @@ int main(void)
 		cmocka_unit_test(adopted_twins),
 		cmocka_unit_test(dest_entries),
 		cmocka_unit_test(new_source_rewrites_entries),
+		cmocka_unit_test(changes_are_named),
+		cmocka_unit_test(a_restart_is_no_change),
+		cmocka_unit_test(many_changes_are_counted),
+		cmocka_unit_test(reals_out_of_reach_have_no_slots),
+		cmocka_unit_test(large_removals_are_refused),
 		cmocka_unit_test(vips_by_all_they_are_called),
 		cmocka_unit_test(rings_of_a_group),
 		cmocka_unit_test(rings_on_one_cpu),

@@ -59,6 +59,43 @@ static void test_budget(void **state)
 	assert_int_equal(w->nic.asked, 60);
 }
 
+/* An offer waited, and meanwhile its flow went another way. */
+static void test_outdated_offer(void **state)
+{
+	struct world *w = *state;
+
+	world_offer_range(w, 0, 10, 1);
+	for (int n = 0; n < 10; n += 2)
+		w->outdated[n] = true;
+	world_tick(w);
+	assert_int_equal(w->nic.asked, 5);
+	for (int n = 0; n < 10; n++) {
+		assert_true(world_in_nic(w, n, 1) == n % 2);
+		assert_int_equal(w->gone[n], !(n % 2));
+	}
+	/* The same when a rule is to be replaced: then the old one goes too. */
+	world_offer(w, 3, 2);
+	w->outdated[3] = true;
+	world_run(w, SECOND);
+	assert_int_equal(world_state_of(w, 3), -1);
+	assert_false(w->nic.slot[3].in);
+	assert_int_equal(w->gone[3], 1);
+}
+
+static void test_outdated_rule(void **state)
+{
+	struct world *w = *state;
+
+	world_offer_range(w, 0, 10, 1);
+	world_tick(w);
+	w->outdated[4] = true;
+	world_readings(w, 2, 0, 10);
+	for (int n = 0; n < 10; n++)
+		assert_true(world_in_nic(w, n, 1) == (n != 4));
+	assert_int_equal(w->gone[4], 1);
+	assert_int_equal(world_stats(w).ended[WM_END_STALE], 1);
+}
+
 static void test_batches(void **state)
 {
 	struct world *w = *state;
@@ -130,6 +167,8 @@ static void test_no_backend(void **state)
 static const struct CMUnitTest promotion[] = {
 	T(test_install),
 	T(test_budget),
+	T(test_outdated_offer),
+	T(test_outdated_rule),
 	T(test_batches),
 	T(test_queue_is_bounded),
 	T(test_oldest_first),
@@ -1414,8 +1453,33 @@ static void test_views(void **state)
 	assert_string_equal(wm_rule_end__name(WM_END_DEST_GONE), "dest-gone");
 }
 
+static bool collect(void *arg, const struct wm_rule_view *view)
+{
+	++((int *)arg)[nic_number(&view->rule.flow)];
+	return true;
+}
+
+static void test_views_in_pieces(void **state)
+{
+	struct world *w = *state;
+
+	world_offer_range(w, 0, 40, 7);
+	world_tick(w);
+	for (uint32_t n = 1; n < 60; n += 7) {
+		int seen[FLOWS] = {};
+		uint32_t at = 0, pieces = 1;
+
+		for (; wm_rules__some(w->rules, &at, n, collect, seen); pieces++)
+			assert_int_equal(at, pieces * n);
+		assert_int_equal(pieces, (40 + n - 1) / n);
+		for (int i = 0; i < FLOWS; i++)
+			assert_int_equal(seen[i], i < 40);
+	}
+}
+
 static const struct CMUnitTest views[] = {
 	T(test_views),
+	T(test_views_in_pieces),
 };
 
 #define RUN(tests) cmocka_run_group_tests(tests, NULL, NULL)

@@ -524,7 +524,7 @@ static void test_a_flow_that_has_ended_gets_no_rule(void **state)
 	wm_trace__close(&trace);
 }
 
-/* 256 rules are taken by flows of 10 packets a second when 8 flows of 1000 begin. By a
+/* 256 rules are taken by flows of 10 packets per second when 8 flows of 1000 begin. By a
  * reading (500 ms) the first comes in, and with the new mean the others follow. */
 static void test_heavy_flows_get_the_rules_of_light_ones(void **state)
 {
@@ -570,7 +570,7 @@ static void test_a_rule_without_packets_goes(void **state)
  * searching a list of sums, a new number for each flow. */
 struct plain {
 	const struct wm_traffic_options *options;
-	double *sum; /* of rates up to each rank, packets a second */
+	double *sum; /* of rates up to each rank, packets per second */
 	uint32_t *flow;
 	uint32_t flows;
 };
@@ -627,7 +627,8 @@ static void plain_trace(const struct wm_traffic_options *o, double seconds, stru
 /* What is compared, of several runs. */
 enum { MARKED, RULES, INSTALLS, FULL, PACKETS, MEASURES, RUNS = 8 };
 static const char *const measure_names[] = {
-	"share marked", "rules in use", "installs a second", "full a second", "packets a second",
+	"share marked", "rules in use", "installs per second", "full per second",
+	"packets per second",
 };
 
 static void measures(const struct wm_replay_result *r, uint32_t scale, double *m)
@@ -1046,7 +1047,7 @@ static void test_a_larger_table_marks_more(void **state)
 		assert_int_equal(row[i].rules, o.rules[i]);
 		assert_true(row[i].rules_mean <= row[i].rules_max);
 		assert_true(row[i].rules_max <= row[i].rules);
-		assert_near(row[i].pps, 50000, 4 * sqrt(50000 / 5.0), "packets a second");
+		assert_near(row[i].pps, 50000, 4 * sqrt(50000 / 5.0), "packets per second");
 		assert_near(row[i].cores_saved, row[i].marked * row[i].pps *
 			    (o.ns_hit - o.ns_marked) / 1e9, 1e-9, "cores saved");
 		assert_near(row[i].cores_software, row[i].pps * o.ns_hit / 1e9, 1e-9, "cores");
@@ -1088,7 +1089,7 @@ static void test_the_largest_model_is_played_within_bounds(void **state)
 	assert_int_equal(wm_sizing__run(&o, row, NULL), 0);
 	assert_true(row->played < 1 << 25);
 	assert_true(row->scale > 1 && row->scale <= 1024);
-	assert_near(row->pps, 1e8, 1e6, "packets a second");
+	assert_near(row->pps, 1e8, 1e6, "packets per second");
 	assert_true(row->marked > 0.7 && row->marked < 0.9);
 }
 

@@ -7,6 +7,7 @@ What stands behind it is tested in test_size.c. Needs no root.
 import json
 import os
 import re
+import shutil
 import struct
 import subprocess
 from pathlib import Path
@@ -117,7 +118,7 @@ def test_a_plot_is_written(tmp_path):
         pytest.skip("gnuplot is not installed")
     assert size(*SMALL, "--plot", plot).returncode == 0
     text = plot.read_text()
-    assert "<svg" in text and "2k tcp flows, 20k packets a second, Zipf 1.1" in text
+    assert "<svg" in text and "2k tcp flows, 20k packets per second, Zipf 1.1" in text
 
 
 @pytest.mark.parametrize("args, said", [
@@ -161,3 +162,61 @@ def test_captures_that_are_none(tmp_path):
         done = size("--pcap", path)
         assert (done.returncode, done.stdout) == (1, ""), name
         assert said in done.stderr and str(path) in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_the_program_of_its_own():
+    """The same, said by another name."""
+    own = subprocess.run([BUILD / "waymark-size", *SMALL, "--json"], capture_output=True, text=True,
+                         timeout=PATIENCE, check=True)
+    assert own.stdout == size(*SMALL, "--json").stdout
+    text = subprocess.run([BUILD / "waymark-size", "--help"], capture_output=True, text=True,
+                          timeout=PATIENCE, check=True).stdout
+    assert text.startswith("Usage: waymark-size [--pcap FILE]")
+    assert text.split("Options:")[1] == size("--help").stdout.split("Options:")[1]
+    wrong = subprocess.run([BUILD / "waymark-size", "--flows", "5"], capture_output=True, text=True,
+                           timeout=PATIENCE, check=False)
+    assert wrong.returncode == 2
+    assert wrong.stderr == ("waymark-size: what traffic: --pcap, or --flows and --pps "
+                            "(see waymark-size --help)\n")
+
+
+def test_options_before_the_command():
+    before = subprocess.run([BUILD / "waymark", "--json", "--timeout", "3", "si", *SMALL],
+                            capture_output=True, text=True, timeout=PATIENCE, check=True)
+    assert before.stdout == size(*SMALL, "--json").stdout
+
+
+def test_without_the_program(tmp_path):
+    """waymark alone is a whole tool: the command says what is missing."""
+    waymark = tmp_path / "waymark"
+    shutil.copy(BUILD / "waymark", waymark)
+    path = tmp_path / "bin"
+    path.mkdir()
+    run = [waymark, "size", *SMALL]
+    done = subprocess.run(run, capture_output=True, text=True, timeout=PATIENCE, check=False,
+                          env={"PATH": str(path)})
+    assert (done.returncode, done.stdout) == (4, "")
+    assert "program waymark-size, which is not installed" in done.stderr
+    assert done.stderr.count("\n") == 1
+    said = subprocess.run([*run, "--json"], capture_output=True, text=True, timeout=PATIENCE,
+                          check=False, env={"PATH": str(path)})
+    assert json.loads(said.stderr)["exit"] == said.returncode == 4
+    help_ = subprocess.run([waymark, "size", "--help"], capture_output=True, text=True,
+                           timeout=PATIENCE, check=True, env={"PATH": str(path)})
+    assert "--pcap FILE" in help_.stdout
+    (path / "waymark-size").symlink_to(BUILD / "waymark-size")  # found as a shell would
+    assert subprocess.run(run, capture_output=True, timeout=PATIENCE, check=False,
+                          env={"PATH": str(path)}).returncode == 0
+    (tmp_path / "waymark-size").write_text("")  # beside it, and no program
+    done = subprocess.run(run, capture_output=True, text=True, timeout=PATIENCE, check=False,
+                          env={"PATH": str(path)})
+    assert done.returncode == 1 and "cannot run waymark-size: Permission denied" in done.stderr
+
+
+def test_only_the_program_needs_libpcap():
+    for name, needs in [("waymark", False), ("waymarkd", False), ("waymark-size", True)]:
+        libraries = subprocess.run(["readelf", "-d", BUILD / name], capture_output=True, text=True,
+                                   timeout=PATIENCE, check=True).stdout
+        assert ("libpcap" in libraries) == needs, name
+        if needs:
+            assert "libbpf" not in libraries and "libxdp" not in libraries

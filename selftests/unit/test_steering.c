@@ -17,6 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 #include <cmocka.h>
+#include <waymark/abi.h>
 
 #include "logfile.h"
 #include "steering.h"
@@ -143,7 +144,12 @@ static void test_vips_are_spread_over_queues(void **state)
 
 /* --- a NIC --- */
 
+struct wm_steerer {
+	struct world *world;
+};
+
 struct world {
+	struct wm_steerer nic;
 	struct wm_steering *steering;
 	struct wm_steer table[ROOM];
 	size_t n, room;
@@ -154,8 +160,6 @@ struct world {
 	int saved;
 	FILE *log;
 };
-
-static struct world *world; /* struct wm_offload is nobody's here */
 
 static int opinion(const struct world *w, const struct wm_steer *rule, char *words)
 {
@@ -199,14 +203,13 @@ static void drop_unwanted(struct world *w, const struct wm_steer *rules, size_t 
 		w->least = kept;
 }
 
-static int nic_steer(struct wm_offload *off, const struct wm_steer *rules, size_t n, bool make_room,
+static int nic_steer(struct wm_steerer *nic, const struct wm_steer *rules, size_t n, bool make_room,
 		     int *result, char *words)
 {
-	struct world *w = world;
+	struct world *w = nic->world;
 	size_t before = w->n;
 	bool all = true;
 
-	(void)off;
 	w->calls++;
 	w->asked += n;
 	words[0] = '\0';
@@ -233,15 +236,15 @@ static int nic_steer(struct wm_offload *off, const struct wm_steer *rules, size_
 	return 0;
 }
 
-static const struct wm_offload_ops nic = { .name = "nic", .steer = nic_steer };
+static const struct wm_steer_ops nic = { .steer = nic_steer };
 
 static int setup(void **state)
 {
 	struct world *w = calloc(1, sizeof(*w));
 
-	world = w;
+	w->nic.world = w;
 	w->room = ROOM;
-	w->steering = wm_steering__new(&nic, NULL, "eth0");
+	w->steering = wm_steering__new(&nic, &w->nic, "nic", "eth0");
 	w->log = tmpfile();
 	w->saved = dup(STDERR_FILENO);
 	dup2(fileno(w->log), STDERR_FILENO);
@@ -452,12 +455,11 @@ static void test_a_device_that_is_away(void **state)
 
 static void test_a_backend_without_them(void **state)
 {
-	static const struct wm_offload_ops none = { .name = "none" };
 	struct wm_steering_stats stats;
 	struct world *w = *state;
 
 	wm_steering__free(w->steering);
-	w->steering = wm_steering__new(&none, NULL, "eth0");
+	w->steering = wm_steering__new(NULL, NULL, "none", "eth0");
 	want(w, 4, "");
 	assert_stats(w, 1, 0, 0, 0, "");
 	assert_int_equal(logged(w, "steering"), 0);

@@ -26,12 +26,12 @@ static const char text[] =
 	"- { name: v4, address: 10.200.1.1, port: 80, reals: &v4 [\n"
 	"    { address: 10.0.0.1, weight: 1 }, { address: 10.0.0.2, weight: 1 },\n"
 	"    { address: 10.0.0.3, weight: 1 } ] }\n"
-	"- { name: every, address: 10.200.1.1, reals: [ { address: 10.0.0.2 } ] }\n"
+	"- { name: every, address: 10.200.1.1, port: any, reals: [ { address: 10.0.0.2 } ] }\n"
 	"- { name: 4in6, address: 10.200.1.2, port: 80, reals: &v6 [ { address: fc00::1 } ] }\n"
 	"- { name: 6in4, address: fc00:1::1, port: 80, reals: *v4 }\n"
 	"- { name: 6in6, address: fc00:1::2, port: 80, reals: *v6 }\n"
-	"- { name: every6, address: fc00:1::1, reals: *v4 }\n"
-	"- { name: nobody, address: 10.200.1.3, port: 80 }\n"
+	"- { name: every6, address: fc00:1::1, port: any, reals: *v4 }\n"
+	"- { name: nobody, address: 10.200.1.3, port: 80, reals: [] }\n"
 	"- { name: spent, address: 10.200.1.4, port: 80,\n"
 	"    reals: [ { address: 10.0.0.1, weight: 0 } ] }\n";
 

@@ -110,3 +110,31 @@ int wm_xsk__adopt(struct wm_xsk **out, const struct wm_handover *message, const 
 	*out = xsk;
 	return 0;
 }
+
+/* --- the other way: ours, for another process --- */
+
+void wm_xsk__describe(const struct wm_xsk *xsk, enum wm_handover_kind kind,
+		      struct wm_handover *message)
+{
+	*message = (struct wm_handover){
+		.magic = WM_HANDOVER_MAGIC,
+		.version = WM_HANDOVER_VERSION,
+		.kind = kind,
+		.shape = {
+			.frame = WM_XSK_FRAME,
+			.ring = xsk->ring,
+			.any = xsk->any,
+			.devices = xsk->n_devices,
+		},
+	};
+	for (uint32_t i = 0; i < xsk->n_devices; i++)
+		message->shape.device[i] = xsk->device[i].port;
+}
+
+size_t wm_xsk__fds(const struct wm_xsk *xsk, int fds[WM_HANDOVER_FDS])
+{
+	fds[0] = xsk->memfd;
+	for (uint32_t i = 0; i < xsk->n; i++)
+		fds[1 + i] = xsk->queue[i].fd;
+	return 1 + xsk->n;
+}

@@ -76,7 +76,8 @@ bool wm_xsk__any_queue(void);
  * Sockets on every queue, with all frames in the fill rings. Nothing comes yet:
  * a program must redirect to an xskmap that holds them. Needs CAP_NET_RAW and
  * memory that may be locked. -EBUSY: another socket has a queue. That is so for a
- * moment after one was closed too: it is tried again for 2 seconds.
+ * moment after one was closed too: it is tried again for 2 seconds, which this function
+ * then sleeps.
  */
 int wm_xsk__open(struct wm_xsk **xsk, const struct wm_xsk_options *options, struct wm_err *err);
 void wm_xsk__close(struct wm_xsk *xsk);

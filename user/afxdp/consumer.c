@@ -21,6 +21,8 @@
 
 #include "handover.h"
 #include "inside.h"
+#include "monotonic.h"
+#include "text.h"
 
 enum {
 	ANSWER_MS = 10000, /* the daemon may be waiting for a queue to be free */
@@ -38,21 +40,13 @@ struct wm_consumer {
 	struct pollfd *poll; /* of the sockets, then of `sock` */
 };
 
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000000000ull + ts.tv_nsec;
-}
-
 static void hang_up(struct wm_consumer *c)
 {
 	if (c->sock >= 0)
 		close(c->sock);
 	c->sock = -1;
 	c->state = DOWN;
-	c->next_try_ns = now_ns() + RETRY_MS * 1000000ull;
+	c->next_try_ns = wm_now_ns() + RETRY_MS * 1000000ull;
 }
 
 static int call(struct wm_consumer *c)
@@ -74,29 +68,47 @@ static int call(struct wm_consumer *c)
 static int refused(const struct wm_consumer *c, const struct wm_handover *answer,
 		   struct wm_err *err)
 {
+	char why[WM_TEXT_SHOWN(sizeof(answer->text))];
+
+	wm_text__show(why, sizeof(why), answer->text, sizeof(answer->text));
 	return wm_err__set(err, answer->error < 0 ? answer->error : -EPROTO, "%s: %s",
-			   c->name.sun_path, answer->text);
+			   c->name.sun_path, why);
 }
 
 static int take_offer(struct wm_consumer *c, struct wm_err *err)
 {
 	struct pollfd readable = { .fd = c->sock, .events = POLLIN };
-	int fds[WM_HANDOVER_FDS], ret;
+	struct wm_handover_fds fds;
 	struct wm_handover answer;
-	size_t n = 0;
+	int ret;
 
 	ret = poll(&readable, 1, ANSWER_MS);
 	if (ret <= 0)
 		return wm_err__sys(err, ret ? -errno : -ETIMEDOUT, "%s: no answer",
 				   c->name.sun_path);
-	ret = wm_handover__recv(c->sock, &answer, fds, &n);
+	ret = wm_handover__recv(c->sock, &answer, &fds);
 	if (ret)
-		return wm_err__sys(err, ret, "%s: no answer of a waymarkd", c->name.sun_path);
-	if (answer.kind == WM_HANDOVER_OFFER)
-		ret = wm_xsk__adopt(&c->xsk, &answer, fds, n, err);
+		wm_err__sys(err, ret, "%s: no answer of a waymarkd", c->name.sun_path);
+	else if (answer.kind == WM_HANDOVER_OFFER)
+		ret = wm_xsk__adopt(&c->xsk, &answer, fds.fd, fds.n, err);
 	else
 		ret = refused(c, &answer, err);
-	wm_handover__close_fds(fds, n);
+	wm_handover__close_fds(fds.fd, fds.n);
+	return ret;
+}
+
+/* -EAGAIN: very many wait to be accepted before us. */
+static int call_patiently(struct wm_consumer *c)
+{
+	const struct timespec pause = { .tv_nsec = RETRY_MS * 1000000 };
+	int ret;
+
+	for (int ms = 0; ms < ANSWER_MS; ms += RETRY_MS) {
+		ret = call(c);
+		if (ret != -EAGAIN)
+			break;
+		nanosleep(&pause, NULL);
+	}
 	return ret;
 }
 
@@ -107,7 +119,7 @@ static int ask_for_sockets(struct wm_consumer *c, struct wm_err *err)
 		.version = WM_HANDOVER_VERSION,
 		.kind = WM_HANDOVER_NEW,
 	};
-	int ret = call(c);
+	int ret = call_patiently(c);
 
 	if (!ret)
 		ret = wm_handover__send(c->sock, &hello, NULL, 0);
@@ -172,7 +184,7 @@ static void resume(struct wm_consumer *c)
 	int fds[WM_HANDOVER_FDS];
 	struct wm_handover hello;
 
-	c->next_try_ns = now_ns() + RETRY_MS * 1000000ull;
+	c->next_try_ns = wm_now_ns() + RETRY_MS * 1000000ull;
 	if (call(c))
 		return;
 	wm_xsk__describe(c->xsk, WM_HANDOVER_RESUME, &hello);
@@ -185,12 +197,12 @@ static void resume(struct wm_consumer *c)
 /* 0, or -ESTALE: our sockets are of no use any more. */
 static int hear(struct wm_consumer *c)
 {
-	int fds[WM_HANDOVER_FDS], ret;
+	struct wm_handover_fds fds;
 	struct wm_handover answer;
-	size_t n = 0;
+	int ret;
 
-	ret = wm_handover__recv(c->sock, &answer, fds, &n);
-	wm_handover__close_fds(fds, n);
+	ret = wm_handover__recv(c->sock, &answer, &fds);
+	wm_handover__close_fds(fds.fd, fds.n);
 	if (ret == -EAGAIN || ret == -EINTR)
 		return 0;
 	if (!ret && c->state == ASKED && answer.kind == WM_HANDOVER_OFFER) {
@@ -206,7 +218,7 @@ int wm_consumer__wait(struct wm_consumer *c, int timeout_ms)
 	uint32_t n = wm_xsk__sockets(c->xsk);
 	int bound = wm_xsk__tend(c->xsk), ready, ret;
 
-	if (c->state == DOWN && now_ns() >= c->next_try_ns)
+	if (c->state == DOWN && wm_now_ns() >= c->next_try_ns)
 		resume(c);
 	if (c->state == DOWN && (bound < 0 || bound > RETRY_MS))
 		bound = RETRY_MS;

@@ -13,7 +13,7 @@
 
 /* --- reading --- */
 
-/* Frames are aligned for the network card, not for us. */
+/* Frames are aligned for the NIC, not for us. */
 static uint16_t get16(const uint8_t *at)
 {
 	return at[0] << 8 | at[1];

@@ -2,12 +2,9 @@
 #include "handover.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-#include "inside.h"
 
 int wm_handover__send(int sock, const struct wm_handover *message, const int *fds, size_t n)
 {
@@ -40,53 +37,76 @@ void wm_handover__close_fds(const int *fds, size_t n)
 }
 
 /* Descriptors that came along, whatever the message is: they are open now. */
-static size_t take_fds(struct msghdr *header, int *fds)
+static void take_fds(struct msghdr *header, struct wm_handover_fds *fds)
 {
-	size_t n = 0, more;
-
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(header); c; c = CMSG_NXTHDR(header, c)) {
-		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+		size_t more = (c->cmsg_len - CMSG_LEN(0)) / sizeof(*fds->fd);
+
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS ||
+		    more > WM_HANDOVER_TAKE - fds->n) /* more than the buffer holds cannot be */
 			continue;
-		more = (c->cmsg_len - CMSG_LEN(0)) / sizeof(*fds);
-		if (n + more > WM_HANDOVER_FDS)
-			break; /* more than the buffer holds cannot be */
-		memcpy(fds + n, CMSG_DATA(c), more * sizeof(*fds));
-		n += more;
+		memcpy(fds->fd + fds->n, CMSG_DATA(c), more * sizeof(*fds->fd));
+		fds->n += more;
 	}
-	return n;
 }
 
-static bool is_ours(const struct wm_handover *message, ssize_t len)
+static int check(const struct wm_handover *message, ssize_t len, int flags)
 {
-	return len == sizeof(*message) && message->magic == WM_HANDOVER_MAGIC &&
-	       message->version == WM_HANDOVER_VERSION &&
-	       memchr(message->text, 0, sizeof(message->text));
+	bool ours = len == sizeof(*message) && !(flags & MSG_TRUNC) &&
+		    message->magic == WM_HANDOVER_MAGIC &&
+		    message->version == WM_HANDOVER_VERSION &&
+		    memchr(message->text, 0, sizeof(message->text));
+
+	return ours ? 0 : -EBADMSG;
 }
 
-int wm_handover__recv(int sock, struct wm_handover *message, int fds[WM_HANDOVER_FDS], size_t *n)
+static ssize_t receive(int sock, struct msghdr *header, int flags)
+{
+	ssize_t len = recvmsg(sock, header, MSG_CMSG_CLOEXEC | flags);
+
+	if (len < 0)
+		return errno == ECONNRESET ? -EPIPE : -errno;
+	return len;
+}
+
+int wm_handover__recv(int sock, struct wm_handover *message, struct wm_handover_fds *fds)
 {
 	union {
 		struct cmsghdr align;
-		char buf[CMSG_SPACE(sizeof(int) * WM_HANDOVER_FDS)];
+		char buf[CMSG_SPACE(sizeof(fds->fd))];
 	} control;
 	struct iovec data = { message, sizeof(*message) };
 	struct msghdr header = { .msg_iov = &data, .msg_iovlen = 1, .msg_control = &control,
 				 .msg_controllen = sizeof(control) };
 	ssize_t len;
 
-	*n = 0;
+	fds->n = 0;
 	memset(message, 0, sizeof(*message));
-	len = recvmsg(sock, &header, MSG_CMSG_CLOEXEC);
+	len = receive(sock, &header, 0);
 	if (len < 0)
-		return errno == ECONNRESET ? -EPIPE : -errno;
-	if (!len)
+		return len;
+	take_fds(&header, fds);
+	if (!len && !fds->n)
 		return -EPIPE;
-	*n = take_fds(&header, fds);
-	if (is_ours(message, len) && !(header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)))
-		return 0;
-	wm_handover__close_fds(fds, *n);
-	*n = 0;
-	return -EBADMSG;
+	if (header.msg_flags & MSG_CTRUNC || fds->n > WM_HANDOVER_FDS)
+		return -EBADMSG;
+	return check(message, len, header.msg_flags);
+}
+
+int wm_handover__peek(int sock, struct wm_handover *message)
+{
+	struct iovec data = { message, sizeof(*message) };
+	struct msghdr header = { .msg_iov = &data, .msg_iovlen = 1 };
+	ssize_t len;
+
+	memset(message, 0, sizeof(*message));
+	len = receive(sock, &header, MSG_PEEK);
+	if (len < 0)
+		return len;
+	/* An empty message is no end if descriptors came with it. */
+	if (!len && !(header.msg_flags & MSG_CTRUNC))
+		return -EPIPE;
+	return check(message, len, header.msg_flags);
 }
 
 uint32_t wm_xsk_shape__sockets(const struct wm_xsk_shape *shape)
@@ -105,30 +125,4 @@ uint32_t wm_xsk_shape__sockets(const struct wm_xsk_shape *shape)
 		n += shape->any ? 1 : port->queues;
 	}
 	return n <= WM_XSK_SOCKETS_MAX ? n : 0;
-}
-
-void wm_xsk__describe(const struct wm_xsk *xsk, enum wm_handover_kind kind,
-		      struct wm_handover *message)
-{
-	*message = (struct wm_handover){
-		.magic = WM_HANDOVER_MAGIC,
-		.version = WM_HANDOVER_VERSION,
-		.kind = kind,
-		.shape = {
-			.frame = WM_XSK_FRAME,
-			.ring = xsk->ring,
-			.any = xsk->any,
-			.devices = xsk->n_devices,
-		},
-	};
-	for (uint32_t i = 0; i < xsk->n_devices; i++)
-		message->shape.device[i] = xsk->device[i].port;
-}
-
-size_t wm_xsk__fds(const struct wm_xsk *xsk, int fds[WM_HANDOVER_FDS])
-{
-	fds[0] = xsk->memfd;
-	for (uint32_t i = 0; i < xsk->n; i++)
-		fds[1 + i] = xsk->queue[i].fd;
-	return 1 + xsk->n;
 }

@@ -20,7 +20,7 @@
 #include <net/if.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <waymark/xsk.h>
+#include <waymark/xsk_abi.h>
 
 #include "afxdp.h"
 
@@ -65,12 +65,23 @@ uint32_t wm_xsk_shape__sockets(const struct wm_xsk_shape *shape);
 int wm_xsk_shape__enter(const struct wm_xsk_shape *shape, const int *fds, int xskmap_fd,
 			uint32_t consumer, struct wm_err *err);
 
+/* What may come with a message: as many as the kernel lets through (SCM_MAX_FD, 253), so
+ * that there is room for all of them. Those without room it would close in our place. */
+enum { WM_HANDOVER_TAKE = 254 };
+
+struct wm_handover_fds {
+	size_t n;
+	int fd[WM_HANDOVER_TAKE];
+};
+
 /* 0, or -errno of the socket. */
 int wm_handover__send(int sock, const struct wm_handover *message, const int *fds, size_t n);
 
-/* A message and up to WM_HANDOVER_FDS descriptors, which are the caller's then.
- * -EPIPE: the other side is gone; -EAGAIN; -EBADMSG: that was none of ours. */
-int wm_handover__recv(int sock, struct wm_handover *message, int fds[WM_HANDOVER_FDS], size_t *n);
+/* Take a message. -EPIPE: the other side is gone; -EAGAIN; -EBADMSG: that was none of ours.
+ * Whatever the result, `fds` are open and the caller's. */
+int wm_handover__recv(int sock, struct wm_handover *message, struct wm_handover_fds *fds);
+/* The same, and the message stays where it is, with its descriptors. */
+int wm_handover__peek(int sock, struct wm_handover *message);
 void wm_handover__close_fds(const int *fds, size_t n);
 
 /* The shape of these sockets, with `kind`; and their descriptors, the memory's

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What the files of this room share. Not for other rooms. */
+/* What the files of this directory share. Not for others. */
 #ifndef WM_AFXDP_INSIDE_H
 #define WM_AFXDP_INSIDE_H
 
 #include <linux/if_xdp.h>
 #include <net/if.h>
 #include <poll.h>
-#include <waymark/xsk.h>
+#include <waymark/xsk_abi.h>
 #include <xdp/xsk.h>
 
 #include "afxdp.h"

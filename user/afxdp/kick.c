@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "kick.h"
 
+#include "monotonic.h"
+
 #include <errno.h>
 #include <stddef.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <linux/if_xdp.h>
 
 /* Of one call in copy mode: TX_BATCH_SIZE of the kernel. */
@@ -18,11 +19,8 @@ static int real_wake(void *arg, int fd)
 
 static uint64_t real_now(void *arg)
 {
-	struct timespec ts;
-
 	(void)arg;
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000000000ull + ts.tv_nsec;
+	return wm_now_ns();
 }
 
 const struct wm_kick_world wm_kick_world = { real_wake, real_now, NULL };

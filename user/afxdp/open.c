@@ -17,7 +17,7 @@
 #include "inside.h"
 
 enum {
-	BUSY_TRIES = 100, /* a closed socket leaves its queue a moment later */
+	BUSY_TRIES = 100, /* for all sockets: one that was closed leaves its queue a moment later */
 	BUSY_PAUSE_NS = 20000000,
 };
 
@@ -69,7 +69,7 @@ static int make_umem(struct wm_xsk *xsk, struct wm_xsk_device *device)
 }
 
 static int make_socket(struct wm_xsk *xsk, const struct wm_xsk_device *device,
-		       struct wm_xsk_queue *queue, enum wm_xsk_bind bind)
+		       struct wm_xsk_queue *queue, enum wm_xsk_bind bind, int *tries)
 {
 	const struct timespec pause = { .tv_nsec = BUSY_PAUSE_NS };
 	const struct xsk_socket_config config = {
@@ -80,11 +80,11 @@ static int make_socket(struct wm_xsk *xsk, const struct wm_xsk_device *device,
 	};
 	int ret;
 
-	for (int tries = 0; tries < BUSY_TRIES; tries++) {
+	while (true) {
 		ret = xsk_socket__create_shared(&queue->socket, device->port.name, queue->queue,
 						device->umem, &queue->rx, &queue->tx,
 						&queue->fill, &queue->comp, &config);
-		if (ret != -EBUSY)
+		if (ret != -EBUSY || --*tries < 0)
 			break;
 		nanosleep(&pause, NULL);
 	}
@@ -109,7 +109,9 @@ static int explain(const char *device, uint32_t queue, int error, struct wm_err 
 	case -ENETDOWN:
 		return wm_err__set(err, error, "%s is down: ip link set %s up", device, device);
 	case -EAFNOSUPPORT:
-		return wm_err__set(err, error, "this kernel has no AF_XDP (CONFIG_XDP_SOCKETS)");
+		return wm_err__set(err, error, "this kernel has no AF_XDP "
+				   "(CONFIG_XDP_SOCKETS), or a service's "
+				   "RestrictAddressFamilies leaves it out");
 	default:
 		return wm_err__sys(err, error, "cannot make an AF_XDP socket on queue %u of %s",
 				   queue, device);
@@ -117,7 +119,7 @@ static int explain(const char *device, uint32_t queue, int error, struct wm_err 
 }
 
 static int make_device(struct wm_xsk *xsk, struct wm_xsk_device *device,
-		       const struct wm_xsk_options *options, struct wm_err *err)
+		       const struct wm_xsk_options *options, int *tries, struct wm_err *err)
 {
 	int ret = make_umem(xsk, device);
 
@@ -128,7 +130,7 @@ static int make_device(struct wm_xsk *xsk, struct wm_xsk_device *device,
 
 		if (xsk->any)
 			queue->queue = options->home;
-		ret = make_socket(xsk, device, queue, options->bind);
+		ret = make_socket(xsk, device, queue, options->bind, tries);
 		if (ret)
 			return explain(device->port.name, queue->queue, ret, err);
 	}
@@ -206,8 +208,8 @@ static int plan(struct wm_xsk_shape *shape, const struct wm_xsk_options *options
 int wm_xsk__open(struct wm_xsk **out, const struct wm_xsk_options *options, struct wm_err *err)
 {
 	struct wm_xsk_shape shape;
+	int tries = BUSY_TRIES, ret;
 	struct wm_xsk *xsk;
-	int ret;
 
 	*out = NULL;
 	ret = plan(&shape, options, err);
@@ -218,7 +220,7 @@ int wm_xsk__open(struct wm_xsk **out, const struct wm_xsk_options *options, stru
 		return ret;
 	xsk->sg = knows_flags(XDP_COPY | XDP_USE_SG);
 	for (uint32_t i = 0; i < xsk->n_devices && !ret; i++)
-		ret = make_device(xsk, &xsk->device[i], options, err);
+		ret = make_device(xsk, &xsk->device[i], options, &tries, err);
 	if (ret) {
 		wm_xsk__close(xsk);
 		return ret;

@@ -15,9 +15,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <waymark/ctl.h>
+#include <waymark/sockets.h>
 
 #include "addr.h"
+#include "distance.h"
 #include "queueset.h"
 #include "units.h"
 
@@ -35,31 +36,7 @@ static size_t first_word(const char *name)
 	return strcspn(name, " ");
 }
 
-/* How many letters to change, add or leave out to get from a to b. */
-static size_t distance(const char *a, const char *b)
-{
-	size_t row[64], n = strlen(b);
-
-	if (n >= 64)
-		return n;
-	for (size_t j = 0; j <= n; j++)
-		row[j] = j;
-	for (size_t i = 1; *a; a++, i++) {
-		size_t diagonal = row[0];
-
-		row[0] = i;
-		for (size_t j = 1; j <= n; j++) {
-			size_t change = diagonal + (*a != b[j - 1]);
-			size_t drop = (row[j] < row[j - 1] ? row[j] : row[j - 1]) + 1;
-
-			diagonal = row[j];
-			row[j] = change < drop ? change : drop;
-		}
-	}
-	return row[n];
-}
-
-struct words {
+struct choices {
 	char text[NEAR_MAX][32];
 	size_t n;
 };
@@ -68,14 +45,14 @@ struct words {
 struct word_search {
 	const char *word;
 	char exact[32];
-	struct words prefixed; /* begin with the word */
-	struct words near;     /* are much like it */
+	struct choices prefixed; /* begin with the word */
+	struct choices near;     /* are much like it */
 };
 
 static void consider(struct word_search *search, const char *candidate, size_t len)
 {
 	size_t wordlen = strlen(search->word);
-	struct words *list = NULL;
+	struct choices *list = NULL;
 	char text[32];
 
 	snprintf(text, sizeof(text), "%.*s", (int)len, candidate);
@@ -83,7 +60,8 @@ static void consider(struct word_search *search, const char *candidate, size_t l
 		strcpy(search->exact, text);
 	if (wordlen && !strncmp(text, search->word, wordlen))
 		list = &search->prefixed;
-	else if (distance(search->word, text) <= 2 || (wordlen > 2 && strstr(text, search->word)))
+	else if (wm_distance(search->word, text) <= 2 ||
+		 (wordlen > 2 && strstr(text, search->word)))
 		list = &search->near;
 	for (size_t i = 0; list && i < list->n; i++)
 		if (!strcmp(list->text[i], text))
@@ -92,13 +70,13 @@ static void consider(struct word_search *search, const char *candidate, size_t l
 		strcpy(list->text[list->n++], text);
 }
 
-static char *join(const struct words *words, char *buf, size_t size)
+static char *join(const struct choices *list, char *buf, size_t size)
 {
 	*buf = '\0';
-	for (size_t i = 0; i < words->n; i++) {
+	for (size_t i = 0; i < list->n; i++) {
 		size_t used = strlen(buf);
 
-		snprintf(buf + used, size - used, "%s%s", i ? ", " : "", words->text[i]);
+		snprintf(buf + used, size - used, "%s%s", i ? ", " : "", list->text[i]);
 	}
 	return buf;
 }
@@ -464,7 +442,7 @@ static int take_globals(struct invocation *in)
 	in->timeout_ms = seconds ? 1000 * strtod(seconds, NULL) : 5000;
 	in->socket = invocation__option(in, "socket") ?: getenv("WAYMARK_SOCKET");
 	if (!in->socket || !*in->socket)
-		in->socket = WM_CTL_PATH;
+		in->socket = WM_CONTROL_SOCKET;
 	in->out = (struct output){
 		.file = stdout,
 		.json = invocation__option(in, "json"),
@@ -481,7 +459,7 @@ static int take_globals(struct invocation *in)
 static bool disguised(struct invocation *in)
 {
 	if (invocation__option(in, "help")) {
-		if (in->command)
+		if (in->command && *in->command->name)
 			in->argument[in->n_arguments++] = in->command->name;
 		in->command = command_named("help");
 	} else if (invocation__option(in, "version")) {
@@ -494,27 +472,52 @@ static bool disguised(struct invocation *in)
 	return true;
 }
 
+/* Also where what is wrong with the command line comes before the option. */
+static bool wants_json(int argc, char **argv)
+{
+	for (int i = 1; i < argc && strcmp(argv[i], "--"); i++)
+		if (!strcmp(argv[i], "--json") || !strcmp(argv[i], "-j"))
+			return true;
+	return false;
+}
+
+/* What follows the command; argv[0] is the command's last word, or the program: getopt
+ * wants a name in front. */
+static int parse_own(int argc, char **argv, struct invocation *in)
+{
+	int ret = take_options(in, argc, argv, ":");
+
+	if (ret || disguised(in))
+		return ret;
+	in->own = argv;
+	in->n_own = argc;
+	return take_arguments(in, argc - optind, argv + optind) ?: check_required(in) ?:
+	       take_globals(in);
+}
+
+int args__parse_only(int argc, char **argv, const struct command *command, struct invocation *in)
+{
+	*in = (struct invocation){ .out = { .file = stdout, .json = wants_json(argc, argv) } };
+	in->command = command;
+	return parse_own(argc, argv, in);
+}
+
 int args__parse(int argc, char **argv, struct invocation *in)
 {
 	struct wm_err err = { "" };
 	size_t words = 0;
 	int ret;
 
-	*in = (struct invocation){ .command = NULL };
+	*in = (struct invocation){ .out = { .file = stdout, .json = wants_json(argc, argv) } };
 	ret = take_options(in, argc, argv, "+:");
 	if (ret || disguised(in))
 		return ret;
+	in->before = argv;
+	in->n_before = optind;
 	argv += optind;
 	argc -= optind;
 	in->command = argc ? args__find((const char *const *)argv, argc, &words, &err) : commands;
 	if (!in->command)
 		return invocation__usage(in, "%s", err.text);
-	/* getopt wants a name in front: the command's last word, or ours */
-	argv += (int)words - 1;
-	argc -= (int)words - 1;
-	ret = take_options(in, argc, argv, ":");
-	if (ret || disguised(in))
-		return ret;
-	return take_arguments(in, argc - optind, argv + optind) ?: check_required(in) ?:
-	       take_globals(in);
+	return parse_own(argc - ((int)words - 1), argv + ((int)words - 1), in);
 }

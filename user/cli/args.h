@@ -11,6 +11,8 @@
  * commands of those names. No command: the first of the table.
  */
 int args__parse(int argc, char **argv, struct invocation *in);
+/* The same for a program that has this one command, which is not named. */
+int args__parse_only(int argc, char **argv, const struct command *command, struct invocation *in);
 
 /* Find a command by one word or two: exact, or a prefix that only one has. On
  * failure NULL, and `err` names near ones. *words: how many were used. */

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "err.h"
+
 const json_t *json__at(const json_t *object, const char *path)
 {
 	const char *dot = strchr(path, '.');
@@ -102,46 +104,44 @@ static char *format_integer(json_int_t value, const char *format)
 	return strdup(text);
 }
 
-static char *format_raw(enum column_format format, const json_t *value)
+static char *format_raw(enum wm_value type, const json_t *value)
 {
-	if (format == FORMAT_MARK && json_is_integer(value))
+	if (type == WM_VALUE_MARK && json_is_integer(value))
 		return format_integer(json_integer_value(value), "0x%llx");
 	if (json_is_integer(value))
 		return format_integer(json_integer_value(value), "%" JSON_INTEGER_FORMAT);
 	return format_plain(json_real_value(value));
 }
 
-static char *format_number(enum column_format format, const json_t *value)
+static char *format_number(enum wm_value type, const json_t *value)
 {
 	double number = json_number_value(value);
 	char text[32];
 
-	switch (format) {
-	case FORMAT_COUNT:
+	switch (type) {
+	case WM_VALUE_COUNT:
 		return json_is_integer(value) ? format_count(json_integer_value(value)) :
 						format_rate(number);
-	case FORMAT_BYTES:
+	case WM_VALUE_BYTES:
 		return format_bytes(number);
-	case FORMAT_SHARE:
+	case WM_VALUE_SHARE:
 		snprintf(text, sizeof(text), "%.1f %%", 100 * number);
 		return strdup(text);
-	case FORMAT_DURATION:
+	case WM_VALUE_SECONDS:
 		return format_duration(number);
-	case FORMAT_PORT:
+	case WM_VALUE_PORT:
 		if (!number)
 			return strdup("*");
 		break;
-	case FORMAT_RATE:
+	case WM_VALUE_RATE:
 		return format_rate(number);
-	case FORMAT_TEXT:
-	case FORMAT_NUMBER:
-	case FORMAT_MARK:
+	default:
 		break;
 	}
-	return format_raw(format, value);
+	return format_raw(type, value);
 }
 
-static char *join_list(enum column_format format, const json_t *list, bool raw)
+static char *join_list(enum wm_value type, const json_t *list, bool raw)
 {
 	char *all = NULL, *item;
 	const char *separator;
@@ -151,8 +151,8 @@ static char *join_list(enum column_format format, const json_t *list, bool raw)
 	json_array_foreach(list, i, value) {
 		char *longer = NULL;
 
-		separator = !i ? "" : raw ? "," : ", ";
-		item = column__text(format, value, raw);
+		separator = !i ? "" : raw ? "," : type == WM_VALUE_LINES ? "\n" : ", ";
+		item = column__text(type, value, raw);
 		if (item && asprintf(&longer, "%s%s%s", len ? all : "", separator, item) < 0)
 			longer = NULL;
 		free(item);
@@ -165,30 +165,31 @@ static char *join_list(enum column_format format, const json_t *list, bool raw)
 	return all ?: strdup("-");
 }
 
-char *column__text(enum column_format format, const json_t *value, bool raw)
+char *column__text(enum wm_value type, const json_t *value, bool raw)
 {
 	const char *text = "-";
 
 	if (json_is_array(value))
-		return join_list(format, value, raw);
+		return join_list(type, value, raw);
 	if (json_is_number(value))
-		return raw ? format_raw(format, value) : format_number(format, value);
+		return raw ? format_raw(type, value) : format_number(type, value);
 	if (json_is_string(value))
 		text = json_string_value(value);
 	else if (json_is_boolean(value))
 		text = json_is_true(value) ? "yes" : "no";
-	return strdup(*text ? text : "-");
+	return wm_err__mask(strdup(*text ? text : "-"));
 }
 
-bool column__right(enum column_format format)
+bool column__right(enum wm_value type)
 {
-	return format != FORMAT_TEXT;
+	return type != WM_VALUE_TEXT && type != WM_VALUE_TEXTS && type != WM_VALUE_LINES &&
+	       type != WM_VALUE_FLAG;
 }
 
-const struct column *column__find(const struct column *columns, const char *key, size_t len)
+const struct wm_field *column__find(const struct wm_field *fields, const char *key, size_t len)
 {
-	for (; columns && columns->key; columns++)
-		if (strlen(columns->key) == len && !memcmp(columns->key, key, len))
-			return columns;
+	for (; fields && fields->key; fields++)
+		if (strlen(fields->key) == len && !memcmp(fields->key, key, len))
+			return fields;
 	return NULL;
 }

@@ -48,6 +48,7 @@ static const char body[] =
 	"        _get_comp_words_by_ref -n : cur prev words cword\n"
 	"    fi\n"
 	"    COMPREPLY=()\n"
+	"    [[ ${words[0]##*/} == waymark-size ]] && command=size\n"
 	"    for ((i = 1; i < cword; i++)); do\n"
 	"        if [[ ${words[i]} == -* ]]; then\n"
 	"            value=$(_waymark_value \"$command\" \"${words[i]}\")\n"
@@ -80,7 +81,7 @@ static const char body[] =
 	"    fi\n"
 	"    return 0\n"
 	"}\n"
-	"complete -F _waymark waymark\n";
+	"complete -F _waymark waymark waymark-size\n";
 
 /* What the script offers for a kind; "@none": a value follows that nobody knows. */
 static const char *offered(enum kind kind, const char *choices)

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <waymark/ctl.h>
 
 #include "addr.h"
 #include "decap.h"

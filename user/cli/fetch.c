@@ -2,7 +2,6 @@
 #include "fetch.h"
 
 #include <errno.h>
-#include <waymark/ctl.h>
 
 #include "source.h"
 #include "stats.h"
@@ -35,6 +34,19 @@ int fetch__run(struct invocation *in)
 	return ret;
 }
 
+int fetch__status(struct invocation *in)
+{
+	json_t *data;
+	int ret = ask(in, &data);
+
+	if (!ret)
+		ret = invocation__show(in, invocation__view(in), data);
+	if (!ret && json_array_size(json_object_get(data, "unserved")))
+		ret = WM_EXIT_UNSERVED;
+	json_decref(data);
+	return ret;
+}
+
 int fetch__flow(struct invocation *in)
 {
 	const json_t *shown;
@@ -51,7 +63,7 @@ int fetch__flow(struct invocation *in)
 	total = json_integer_value(json_object_get(data, "total"));
 	/* On standard error: a list that is cut must not look whole to a script. */
 	if (!ret && shown && (json_int_t)json_array_size(shown) < total)
-		invocation__fail(in, 0, "there are more flows than shown; see --max");
+		invocation__warn(in, "there are more flows than shown; see --max");
 	json_decref(data);
 	return ret;
 }

@@ -7,6 +7,8 @@
 
 /* One request from the table, its reply as the table's view says. */
 int fetch__run(struct invocation *in);
+/* Its exit code says when something is not served. */
+int fetch__status(struct invocation *in);
 int fetch__flow(struct invocation *in);
 int fetch__ring(struct invocation *in);
 int fetch__stats(struct invocation *in);

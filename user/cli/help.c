@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <waymark/ctl.h>
 
 #include "args.h"
 #include "views.h"
@@ -16,7 +15,9 @@ const struct exit_code exit_codes[] = {
 	{ WM_EXIT_FAILED, "it failed: the daemon refused, or its answer makes no sense" },
 	{ WM_EXIT_USAGE, "the command line is wrong" },
 	{ WM_EXIT_NO_DAEMON, "no daemon: not running, or it gave no answer" },
-	{ WM_EXIT_UNSUPPORTED, "this kernel, or the device's driver, cannot do it" },
+	{ WM_EXIT_UNSUPPORTED, "this kernel, the device's driver, or what is installed here cannot "
+	  "do it" },
+	{ WM_EXIT_UNSERVED, "status: the daemon runs, but an interface is not served" },
 };
 const size_t n_exit_codes = sizeof(exit_codes) / sizeof(*exit_codes);
 
@@ -57,14 +58,15 @@ void help__option_name(FILE *file, const struct option_desc *option)
 
 void help__each_key(const struct view *view, help_key *each, void *arg)
 {
-	const struct column *c;
+	const char *list = view->made ? NULL : view__list(view);
+	const struct wm_field *field;
 	char key[128];
 
-	for (c = view->keys; c && c->key; c++)
-		each(arg, c->key, c);
-	for (c = view->made ? NULL : view->columns; c && c->key; c++) {
-		snprintf(key, sizeof(key), "%s%s%s", view->list, *view->list ? "." : "", c->key);
-		each(arg, key, c);
+	for (field = view__keys(view); field && field->key; field++)
+		each(arg, field->key, field);
+	for (field = list ? view__columns(view) : NULL; field && field->key; field++) {
+		snprintf(key, sizeof(key), "%s%s%s", list, *list ? "." : "", field->key);
+		each(arg, key, field);
 	}
 }
 
@@ -106,8 +108,12 @@ static void print_entry(FILE *file, const char *name, const char *text)
 	print_wrapped(file, text, indent, at);
 }
 
-static void print_options(FILE *file, const struct option_desc *options, size_t max)
+/* Of a command, or with NULL those that all take. */
+static void print_options(FILE *file, const struct command *command)
 {
+	const struct option_desc *options = command ? command->options : global_options;
+	size_t max = command ? OPTIONS_MAX : GLOBAL_OPTIONS_MAX;
+
 	for (size_t i = 0; i < max && options[i].name; i++) {
 		char *name = NULL;
 		size_t len;
@@ -119,7 +125,7 @@ static void print_options(FILE *file, const struct option_desc *options, size_t 
 		if (options[i].required)
 			fputs(" (required)", memory);
 		fclose(memory);
-		print_entry(file, name, options[i].help);
+		print_entry(file, name, command__option_help(command, &options[i]));
 		free(name);
 	}
 }
@@ -134,7 +140,7 @@ static void print_overview(FILE *file)
 	for (const struct command *c = commands; c->name; c++)
 		print_entry(file, c->name, c->help);
 	fprintf(file, "\nOptions of every command:\n");
-	print_options(file, global_options, GLOBAL_OPTIONS_MAX);
+	print_options(file, NULL);
 	fprintf(file, "\nExit codes:\n");
 	for (size_t i = 0; i < n_exit_codes; i++) {
 		char code[8];
@@ -145,9 +151,9 @@ static void print_overview(FILE *file)
 	fprintf(file, "\nCommands may be shortened while that is unambiguous.\n");
 }
 
-static void print_key(void *arg, const char *key, const struct column *column)
+static void print_key(void *arg, const char *key, const struct wm_field *field)
 {
-	print_entry(arg, key, column->text);
+	print_entry(arg, key, field->text);
 }
 
 static void print_keys(FILE *file, const struct command *command)
@@ -162,13 +168,15 @@ static void print_keys(FILE *file, const struct command *command)
 
 static void print_command(FILE *file, const struct command *command)
 {
-	fprintf(file, "Usage: %s ", cli_name);
+	bool only = !*command->name;
+
+	fprintf(file, "Usage: %s%s", cli_name, only ? "" : " ");
 	help__synopsis(file, command);
-	fprintf(file, "\n\n%s: %s.\n\n", command->name, command->help);
+	fprintf(file, "\n\n%s: %s.\n\n", only ? cli_name : command->name, command->help);
 	print_wrapped(file, command->text, 0, 0);
 	if (command->options[0].name) {
 		fprintf(file, "\nOptions:\n");
-		print_options(file, command->options, OPTIONS_MAX);
+		print_options(file, command);
 	}
 	print_keys(file, command);
 	fprintf(file, "\nExample:\n  %s\n", command->example);
@@ -227,8 +235,11 @@ static void append(json_t *list, json_t *value)
 	json_array_append_new(list, value);
 }
 
-static json_t *options_json(const struct option_desc *options, size_t max)
+/* Of a command, or with NULL those that all take. */
+static json_t *options_json(const struct command *command)
 {
+	const struct option_desc *options = command ? command->options : global_options;
+	size_t max = command ? OPTIONS_MAX : GLOBAL_OPTIONS_MAX;
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < max && options[i].name; i++) {
@@ -239,24 +250,28 @@ static json_t *options_json(const struct option_desc *options, size_t max)
 				       "letter", *letter ? letter : NULL,
 				       "value", options[i].value,
 				       "required", options[i].required,
-				       "help", options[i].help));
+				       "help", command__option_help(command, &options[i])));
 	}
 	return list;
 }
 
 static json_t *arguments_json(const struct command *command)
 {
+	const char *request = command->view->request;
+	const struct wm_request *row = request ? wm_protocol__find(request) : NULL;
 	json_t *list = json_array();
 
-	for (const struct argument *a = command->arguments; a->name; a++)
-		append(list, json_pack("{s:s, s:b, s:s?}", "name", a->name,
-				       "optional", a->optional, "key", a->key));
+	for (size_t i = 0; i < ARGUMENTS_MAX && command->arguments[i].name; i++)
+		append(list, json_pack("{s:s, s:b, s:s?}",
+				       "name", command->arguments[i].name,
+				       "optional", command->arguments[i].optional,
+				       "key", row ? row->arguments[i].name : NULL));
 	return list;
 }
 
-static void append_key(void *arg, const char *key, const struct column *column)
+static void append_key(void *arg, const char *key, const struct wm_field *field)
 {
-	(void)column;
+	(void)field;
 	append(arg, json_string(key));
 }
 
@@ -268,30 +283,64 @@ static json_t *keys_json(const struct view *view)
 	return list;
 }
 
-static void add_request(json_t *requests, const char *request, const struct view *view)
+static void add_request(json_t *requests, const struct view *view)
 {
-	if (request)
-		json_object_set_new(requests, request, keys_json(view));
+	if (view && view->request)
+		json_object_set_new(requests, view->request, keys_json(view));
 }
 
 static json_t *command_json(const struct command *command)
 {
 	json_t *requests = json_object();
 
-	add_request(requests, command->request, command->view);
-	add_request(requests, command->request_bare, command->view_bare);
+	add_request(requests, command->view);
+	add_request(requests, command->view_bare);
 	return json_pack("{s:s, s:s, s:o, s:o, s:o, s:o}",
 			 "name", command->name,
 			 "help", command->help,
 			 "arguments", arguments_json(command),
-			 "options", options_json(command->options, OPTIONS_MAX),
+			 "options", options_json(command),
 			 "requests", requests,
 			 "keys", keys_json(command->view));
 }
 
+static json_t *fields_json(const struct wm_field *field)
+{
+	json_t *list = field ? json_array() : json_null();
+
+	for (; field && field->key; field++)
+		append(list, json_pack("{s:s, s:s, s:b, s:b, s:b, s:s}",
+				       "key", field->key,
+				       "type", wm_value__json(field->type),
+				       "null", field->null,
+				       "object_null", field->object_null,
+				       "object_absent", field->object_absent,
+				       "text", field->text));
+	return list;
+}
+
+static json_t *request_json(const struct wm_request *request)
+{
+	json_t *arguments = json_array();
+
+	for (const struct wm_argument *a = request->arguments; a->name; a++)
+		append(arguments, json_pack("{s:s, s:s, s:b, s:s}",
+					    "name", a->name,
+					    "type", wm_value__json(a->type),
+					    "needed", a->needed,
+					    "text", a->text));
+	return json_pack("{s:s, s:s, s:o, s:o, s:s?, s:o}",
+			 "request", request->name,
+			 "text", request->text,
+			 "arguments", arguments,
+			 "keys", fields_json(request->keys),
+			 "list", request->list,
+			 "rows", fields_json(request->rows));
+}
+
 static int print_json(const struct invocation *in)
 {
-	json_t *list = json_array(), *codes = json_array(), *all;
+	json_t *list = json_array(), *codes = json_array(), *protocol = json_array(), *all;
 	int ret;
 
 	for (const struct command *c = commands; c->name; c++)
@@ -299,8 +348,13 @@ static int print_json(const struct invocation *in)
 	for (size_t i = 0; i < n_exit_codes; i++)
 		append(codes, json_pack("{s:i, s:s}", "code", exit_codes[i].code,
 					"text", exit_codes[i].text));
-	all = json_pack("{s:o, s:o, s:o}", "commands", list, "options",
-			options_json(global_options, GLOBAL_OPTIONS_MAX), "exit_codes", codes);
+	for (const struct wm_request *r = wm_requests; r->name; r++)
+		append(protocol, request_json(r));
+	all = json_pack("{s:o, s:o, s:o, s:o}",
+			"commands", list,
+			"options", options_json(NULL),
+			"exit_codes", codes,
+			"protocol", protocol);
 	ret = all ? view__show_json(all, &in->out) : -ENOMEM;
 	json_decref(all);
 	return ret ? WM_EXIT_FAILED : WM_EXIT_OK;
@@ -312,10 +366,14 @@ int help__run(struct invocation *in)
 		help__completion(in->out.file);
 	else if (invocation__option(in, "man"))
 		help__manual(in->out.file);
+	else if (invocation__option(in, "protocol"))
+		help__protocol(in->out.file);
 	else if (in->out.json)
 		return print_json(in);
 	else if (in->n_arguments)
 		return print_help_on(in);
+	else if (!*commands->name)
+		print_command(in->out.file, commands);
 	else
 		print_overview(in->out.file);
 	return WM_EXIT_OK;

@@ -4,7 +4,6 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <waymark/ctl.h>
 
 #include "command.h"
 
@@ -33,6 +32,28 @@ unsigned int invocation__number(const struct invocation *in, const char *name)
 	return strtoul(text, NULL, !strncasecmp(text, "0x", 2) ? 16 : 10);
 }
 
+static const struct wm_argument *argument_of(const struct view *view, const char *name)
+{
+	const struct wm_request *request = view && view->request ?
+						   wm_protocol__find(view->request) : NULL;
+
+	return request ? wm_protocol__argument(request, name) : NULL;
+}
+
+const struct wm_argument *command__sends(const struct command *command,
+					 const struct option_desc *option)
+{
+	return argument_of(command->view, option->name) ?:
+	       argument_of(command->view_bare, option->name);
+}
+
+const char *command__option_help(const struct command *command, const struct option_desc *option)
+{
+	const struct wm_argument *argument = option->help ? NULL : command__sends(command, option);
+
+	return argument ? argument->text : option->help ?: "";
+}
+
 const struct view *invocation__view(const struct invocation *in)
 {
 	if (!in->n_arguments && in->command->view_bare)
@@ -40,25 +61,78 @@ const struct view *invocation__view(const struct invocation *in)
 	return in->command->view;
 }
 
+/* What somebody typed may be part of the text, and need not be UTF-8. */
+static json_t *text_of(const char *text)
+{
+	json_t *value = json_string(text);
+	char *copy;
+
+	if (value)
+		return value;
+	copy = strdup(text);
+	for (char *c = copy; c && *c; c++)
+		if ((unsigned char)*c >= 0x80)
+			*c = '?';
+	value = copy ? json_string(copy) : NULL;
+	free(copy);
+	return value;
+}
+
+/* One line on standard error, of the kind that the answer has: "error" or "warning". */
+static void complain(const struct invocation *in, const char *kind, int code, const char *text)
+{
+	json_t *o = in->out.json ? json_pack("{s:b, s:o, s:i}", "ok", !code, kind, text_of(text),
+					     "exit", code) : NULL;
+	char plain[4096];
+
+	if (in->out.file)
+		fflush(in->out.file);
+	if (o)
+		json_dumpf(o, stderr, JSON_COMPACT | JSON_ENSURE_ASCII);
+	wm_err__plain(plain, sizeof(plain), text); /* whoever answered chose it */
+	if (!o)
+		fprintf(stderr, "%s: %s", cli_name, plain);
+	fputc('\n', stderr);
+	json_decref(o);
+}
+
+int invocation__run(struct invocation *in)
+{
+	int code = in->command->run(in);
+	char text[128];
+
+	if ((fflush(stdout) || ferror(stdout)) && !code) {
+		snprintf(text, sizeof(text), "cannot write the answer: %s", strerror(errno));
+		code = invocation__fail(in, WM_EXIT_FAILED, text);
+	}
+	return code;
+}
+
 int invocation__usage(const struct invocation *in, const char *fmt, ...)
 {
-	const char *name = in->command ? in->command->name : NULL;
-	char text[512];
+	const char *name = in->command && *in->command->name ? in->command->name : NULL;
+	bool only = in->command && !name;
+	char text[512], all[768];
 	va_list args;
 
 	va_start(args, fmt);
 	vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);
-	fprintf(stderr, "%s: %s%s%s", cli_name, name ?: "", name ? ": " : "", text);
-	fprintf(stderr, " (see %s help%s%s)\n", cli_name, name ? " " : "", name ?: "");
+	snprintf(all, sizeof(all), "%s%s%s (see %s %s%s%s)", name ?: "", name ? ": " : "", text,
+		 cli_name, only ? "--help" : "help", name ? " " : "", name ?: "");
+	complain(in, "error", WM_EXIT_USAGE, all);
 	return WM_EXIT_USAGE;
 }
 
 int invocation__fail(const struct invocation *in, int code, const char *text)
 {
-	fflush(in->out.file);
-	fprintf(stderr, "%s: %s\n", cli_name, text);
+	complain(in, "error", code, text);
 	return code;
+}
+
+void invocation__warn(const struct invocation *in, const char *text)
+{
+	complain(in, "warning", WM_EXIT_OK, text);
 }
 
 int invocation__error(const struct invocation *in, int error, const struct wm_err *err)

@@ -6,60 +6,15 @@
 #include "help.h"
 
 #include <ctype.h>
-#include <string.h>
-#include <waymark/ctl.h>
+#include <waymark/sockets.h>
+
+#include "mdoc.h"
 
 /* Of the last change to what the page says; not of the build, which must give
  * the same page twice. */
-static const char date[] = "November 22, 2026";
+const char help_date[] = "November 30, 2026";
 
-/* Text as running text: escapes, and a line for each sentence is not needed. */
-static void print_text(FILE *file, const char *text)
-{
-	bool start = true;
-
-	for (; *text; text++) {
-		if (start && (*text == '.' || *text == '\''))
-			fputs("\\&", file);
-		start = *text == '\n';
-		if (*text == '\\')
-			fputs("\\e", file);
-		else if (*text == '\n' && text[1] == '\n')
-			fputs("\n.Pp", file);
-		else if (*text != '\n' || text[-1] != '\n')
-			fputc(*text, file);
-		else
-			fputc('\n', file);
-	}
-	fputc('\n', file);
-}
-
-/*
- * Text as arguments of a macro, one if `blank` is "\\ ". A word of two letters may
- * be a macro's name (At, In, No, St) and a lone punctuation mark has a meaning
- * of its own, hence the zero-width \& in front.
- */
-static void print_words(FILE *file, const char *text, const char *blank)
-{
-	fputs("\\&", file);
-	for (; *text; text++) {
-		if (*text == '"')
-			fputs("\\(dq", file);
-		else if (*text == '-')
-			fputs("\\-", file);
-		else if (*text == ' ')
-			fputs(blank, file);
-		else
-			fputc(*text, file);
-	}
-}
-
-static void print_word(FILE *file, const char *text)
-{
-	print_words(file, text, "\\ ");
-}
-
-static void print_option(FILE *file, const struct option_desc *option)
+static void print_option(FILE *file, const struct option_desc *option, const char *help)
 {
 	fputs(".It ", file);
 	if (option->letter)
@@ -68,33 +23,39 @@ static void print_option(FILE *file, const struct option_desc *option)
 	fputs(option->name, file);
 	if (option->value) {
 		fputs(" Ar ", file);
-		print_word(file, option->value);
+		mdoc__word(file, option->value);
 	}
 	fputs(option->required ? " No (required)\n" : "\n", file);
-	print_text(file, option->help);
+	mdoc__text(file, help);
 }
 
-static void print_options(FILE *file, const struct option_desc *options, size_t max)
+/* Of a command, or with NULL those that all take. */
+static void print_options(FILE *file, const struct command *command)
 {
+	const struct option_desc *options = command ? command->options : global_options;
+	size_t max = command ? OPTIONS_MAX : GLOBAL_OPTIONS_MAX;
+
 	fputs(".Bl -tag -width Ds\n", file);
 	for (size_t i = 0; i < max && options[i].name; i++)
-		print_option(file, &options[i]);
+		print_option(file, &options[i], command__option_help(command, &options[i]));
 	fputs(".El\n", file);
 }
 
-static void print_key(void *arg, const char *key, const struct column *column)
+static void print_key(void *arg, const char *key, const struct wm_field *field)
 {
 	FILE *file = arg;
 
 	fputs(".It Li ", file);
-	print_word(file, key);
+	mdoc__word(file, key);
 	fputc('\n', file);
-	print_text(file, column->text);
+	mdoc__text(file, field->text);
 }
 
 static void print_keys(FILE *file, const struct view *view)
 {
-	if (view->list && !*view->list)
+	const char *list = view__list(view);
+
+	if (list && !*list)
 		fputs("An array of objects:\n", file);
 	fputs(".Bl -tag -width Ds -compact\n", file);
 	help__each_key(view, print_key, file);
@@ -105,10 +66,10 @@ static void print_keys(FILE *file, const struct view *view)
 static const struct command *print_entry(FILE *file, const struct command *c)
 {
 	fputs(".It Cm ", file);
-	print_word(file, c->name);
+	mdoc__word(file, c->name);
 	for (; c[1].name && c[1].view == c->view; c++) {
 		fputs(" , Cm ", file);
-		print_word(file, c[1].name);
+		mdoc__word(file, c[1].name);
 	}
 	fputc('\n', file);
 	print_keys(file, c->view);
@@ -136,32 +97,30 @@ static void print_all_keys(FILE *file)
 static void print_command(FILE *file, const struct command *command)
 {
 	fputs(".It Cm ", file);
-	print_word(file, command->name);
+	mdoc__word(file, command->name);
 	for (const struct argument *a = command->arguments; a->name; a++) {
 		bool opens = a->optional && (!command->all_or_none || a == command->arguments);
 
 		fputs(opens ? " Op Ar " : " Ar ", file);
-		print_word(file, a->name);
+		mdoc__word(file, a->name);
 	}
 	fputc('\n', file);
 	fprintf(file, "%c", toupper((unsigned char)command->help[0]));
-	print_text(file, command->help + 1);
+	mdoc__text(file, command->help + 1);
 	fputs(".Pp\n", file);
-	print_text(file, command->text);
-	if (command->options[0].name) {
-		fputs(".Pp\n", file);
-		print_options(file, command->options, OPTIONS_MAX);
-	}
+	mdoc__text(file, command->text);
+	if (command->options[0].name)
+		print_options(file, command);
 }
 
 static void print_head(FILE *file)
 {
 	fprintf(file, ".\\\" Printed by `%s help --man`.\n", cli_name);
-	fprintf(file, ".Dd %s\n.Dt WAYMARK 8\n.Os %s %s\n", date, cli_name, WM_VERSION);
+	fprintf(file, ".Dd %s\n.Dt WAYMARK 8\n.Os %s %s\n", help_date, cli_name, WM_VERSION);
 	fprintf(file, ".Sh NAME\n.Nm %s\n.Nd %s\n", cli_name, cli_summary);
 	fputs(".Sh SYNOPSIS\n.Nm\n.Op Ar options\n.Op Ar command Op Ar arguments\n"
 	      ".Sh DESCRIPTION\n", file);
-	print_text(file,
+	mdoc__text(file,
 		   "Asks a running waymarkd(8) over its control socket and shows the answer as a "
 		   "table, as lines, or as JSON. The commands of decap and softnic need no daemon: "
 		   "they attach programs to devices of this machine, as root. Without a command "
@@ -174,7 +133,7 @@ static void print_exit_codes(FILE *file)
 	fputs(".Sh EXIT STATUS\n.Bl -tag -width Ds\n", file);
 	for (size_t i = 0; i < n_exit_codes; i++) {
 		fprintf(file, ".It %d\n", exit_codes[i].code);
-		print_text(file, exit_codes[i].text);
+		mdoc__text(file, exit_codes[i].text);
 	}
 	fputs(".El\n", file);
 }
@@ -190,7 +149,7 @@ static void print_files(FILE *file)
 		".It Pa %s\nThe daemon\\(aqs control socket.\n"
 		".It Pa /etc/waymark/waymark.yaml\nThe daemon\\(aqs configuration, see\n"
 		".Xr waymark.yaml 5 .\n.El\n",
-		WM_CTL_PATH);
+		WM_CONTROL_SOCKET);
 }
 
 static void print_examples(FILE *file)
@@ -198,9 +157,9 @@ static void print_examples(FILE *file)
 	fputs(".Sh EXAMPLES\n", file);
 	for (const struct command *c = commands; c->name; c++) {
 		fprintf(file, "%c", toupper((unsigned char)c->help[0]));
-		print_text(file, c->help + 1);
+		mdoc__text(file, c->help + 1);
 		fputs(".Dl ", file);
-		print_words(file, c->example, " \\&");
+		mdoc__words(file, c->example, " \\&");
 		fputs("\n.Pp\n", file);
 	}
 	fputs("In a script, the number of rules:\n"
@@ -211,7 +170,7 @@ void help__manual(FILE *file)
 {
 	print_head(file);
 	fputs(".Pp\nOptions of every command:\n", file);
-	print_options(file, global_options, GLOBAL_OPTIONS_MAX);
+	print_options(file, NULL);
 	fputs(".Pp\nWith\n.Fl Fl raw\na value is one word: blanks, quotes,\n.Li $\n"
 	      "and the like in it are written as\n.Li \\ex20\nand so on.\n", file);
 	fputs(".Sh COMMANDS\n"
@@ -222,9 +181,9 @@ void help__manual(FILE *file)
 		print_command(file, c);
 	fputs(".El\n", file);
 	print_all_keys(file);
-	print_exit_codes(file);
 	print_files(file);
+	print_exit_codes(file);
 	print_examples(file);
-	fputs(".Sh SEE ALSO\n.Xr waymarkd 8 ,\n.Xr waymark.yaml 5 ,\n.Xr ip-link 8 ,\n"
-	      ".Xr ethtool 8 ,\n.Xr bpftool 8\n", file);
+	fputs(".Sh SEE ALSO\n.Xr waymark.yaml 5 ,\n.Xr waymark-protocol 7 ,\n.Xr bpftool 8 ,\n"
+	      ".Xr ethtool 8 ,\n.Xr ip-link 8 ,\n.Xr waymark-size 8 ,\n.Xr waymarkd 8\n", file);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The model that a daemon would make of the file at its first start, and
- * answers from it in the shapes of waymark/ctl.h. Destination ids are the
+ * answers from it in the shapes of protocol.c. Destination ids are the
  * daemon's to give, a running one may have given others: `dest` is null here.
  */
 #include "offline.h"
@@ -22,8 +22,7 @@ struct offline {
 
 static void print_warning(const char *text, void *arg)
 {
-	(void)arg;
-	fprintf(stderr, "waymark: warning: %s\n", text);
+	invocation__warn(arg, text);
 }
 
 /* Nothing is loaded: the widest limits, so that every file that the format
@@ -35,7 +34,8 @@ static const struct wm_model_limits widest = {
 	.rings = WM_RINGS_MAX,
 };
 
-int offline__open(struct offline **out, const char *path, struct wm_err *err)
+int offline__open(struct offline **out, const char *path, const struct invocation *in,
+		  struct wm_err *err)
 {
 	struct offline *offline = calloc(1, sizeof(*offline));
 	struct wm_model *empty = wm_model__new(&widest);
@@ -45,7 +45,8 @@ int offline__open(struct offline **out, const char *path, struct wm_err *err)
 	if (!offline || !empty)
 		ret = wm_err__sys(err, -ENOMEM, "cannot read %s", path);
 	else
-		ret = wm_config__load(path, &offline->config, err, print_warning, NULL) ?:
+		ret = wm_config__load(path, &offline->config, err, print_warning,
+				      (void *)in) ?:
 		      wm_plan__make(empty, offline->config, &offline->plan, err);
 	wm_model__free(empty);
 	if (ret)

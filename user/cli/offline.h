@@ -5,11 +5,14 @@
 
 #include <jansson.h>
 
+#include "command.h"
 #include "err.h"
 
 struct offline;
 
-int offline__open(struct offline **offline, const char *path, struct wm_err *err);
+/* `in` is asked how to say warnings. */
+int offline__open(struct offline **offline, const char *path, const struct invocation *in,
+		  struct wm_err *err);
 void offline__close(struct offline *offline);
 int offline__call(struct offline *offline, const json_t *request, json_t **data,
 		  struct wm_err *err);

@@ -10,8 +10,8 @@
 #include <net/if.h>
 #include <poll.h>
 #include <string.h>
-#include <waymark/ctl.h>
 
+#include "netlink.h"
 #include "queue.h"
 #include "queueset.h"
 #include "views.h"
@@ -132,37 +132,33 @@ struct monitor {
 	bool done;
 };
 
-static int on_message(const struct nlmsghdr *msg, void *arg)
+static void on_message(const struct nlmsghdr *msg, void *arg)
 {
 	struct monitor *m = arg;
 	struct wm_queue queue;
 	json_t *row;
 
 	if (m->done || !wm_queue__read(msg, &queue) || (m->ifindex && queue.ifindex != m->ifindex))
-		return MNL_CB_OK;
+		return;
 	row = row_of(&queue);
 	m->code = view__show(m->in->command->view, row, &m->out, NULL) ? WM_EXIT_FAILED : 0;
 	json_decref(row);
 	/* One that reads along wants each line when it happens. */
 	m->done = m->code || fflush(m->out.file) || (m->left && !--m->left);
-	return MNL_CB_OK;
 }
 
 static int hear(struct monitor *m, struct mnl_socket *socket, struct wm_err *err)
 {
 	struct pollfd readable = { .fd = mnl_socket_get_fd(socket), .events = POLLIN };
-	char buffer[32768];
-	ssize_t got;
+	int ret;
 
 	while (!m->done) {
-		got = mnl_socket_recvfrom(socket, buffer, sizeof(buffer));
-		if (got > 0)
-			mnl_cb_run(buffer, got, 0, 0, on_message, m);
-		else if (got < 0 && errno == ENOBUFS)
-			invocation__fail(m->in, 0, "changes were missed: too many at once");
-		else if (got < 0 && errno != EAGAIN && errno != EINTR)
-			return wm_err__sys(err, -errno, "cannot hear of queues");
-		else
+		ret = wm_nl__hear(socket, on_message, m);
+		if (ret == -ENOBUFS)
+			invocation__warn(m->in, "changes were missed: too many at once");
+		else if (ret)
+			return wm_err__sys(err, ret, "cannot hear of queues");
+		else if (!m->done)
 			poll(&readable, 1, -1);
 	}
 	return 0;

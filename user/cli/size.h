@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* waymark size: see user/size/sizing.h. */
+/* waymark size: a program of its own does it. */
 #ifndef WM_CLI_SIZE_H
 #define WM_CLI_SIZE_H
 

@@ -8,8 +8,9 @@
 #include <string.h>
 
 #include "addr.h"
-#include "ctl.h"
+#include "client.h"
 #include "offline.h"
+#include "protocol.h"
 #include "service.h"
 
 struct source {
@@ -27,7 +28,7 @@ int source__open(struct source **out, const struct invocation *in, struct wm_err
 	if (!source)
 		return wm_err__sys(err, -ENOMEM, "cannot ask");
 	if (config)
-		ret = offline__open(&source->offline, config, err);
+		ret = offline__open(&source->offline, config, in, err);
 	else
 		ret = wm_client__open(&source->daemon, in->socket, in->timeout_ms, err);
 	if (!ret) {
@@ -142,39 +143,57 @@ static json_t *number(const char *text)
 	return json_integer(strtoll(text, NULL, !strncasecmp(text, "0x", 2) ? 16 : 10));
 }
 
-static int add_value(struct source *source, json_t *request, enum kind kind, const char *key,
-		     const char *text, struct wm_err *err)
+static int add_value(struct source *source, json_t *request, const struct wm_argument *argument,
+		     enum kind kind, const char *text, struct wm_err *err)
 {
 	json_t *value = NULL;
 	int ret = 0;
 
 	if (kind == KIND_VIP)
 		ret = vip_name(source, text, &value, err);
-	else if (kind == KIND_MARK || kind == KIND_COUNT)
-		value = number(text);
-	else
+	else if (argument->type == WM_VALUE_FLAG)
+		value = json_true();
+	else if (argument->type == WM_VALUE_TEXT)
 		value = json_string(text);
+	else
+		value = number(text);
 	if (ret)
 		return ret;
-	return json_object_set_new(request, key, value) ? -ENOMEM : 0;
+	return json_object_set_new(request, argument->name, value) ? -ENOMEM : 0;
+}
+
+/* What was given: words by their place in the row, options by their name. */
+static int add_values(struct source *source, const struct invocation *in,
+		      const struct wm_request *row, json_t *request, struct wm_err *err)
+{
+	const struct option_desc *options = in->command->options;
+	const struct wm_argument *argument;
+	int ret = 0;
+
+	for (size_t i = 0; i < in->n_arguments && !ret; i++)
+		ret = add_value(source, request, &row->arguments[i],
+				in->command->arguments[i].kind, in->argument[i], err);
+	for (size_t i = 0; i < OPTIONS_MAX && options[i].name && !ret; i++) {
+		argument = in->option[i] ? wm_protocol__argument(row, options[i].name) : NULL;
+		if (argument)
+			ret = add_value(source, request, argument, options[i].kind, in->option[i],
+					err);
+	}
+	return ret;
 }
 
 int source__request(struct source *source, const struct invocation *in, json_t **request,
 		    struct wm_err *err)
 {
-	const struct command *command = in->command;
-	bool bare = !in->n_arguments && command->request_bare;
+	const char *name = invocation__view(in)->request;
+	const struct wm_request *row = wm_protocol__find(name);
 	int ret;
 
-	*request = json_pack("{s:s}", "command", bare ? command->request_bare : command->request);
-	ret = *request ? 0 : -ENOMEM;
-	for (size_t i = 0; i < in->n_arguments && !ret; i++)
-		ret = add_value(source, *request, command->arguments[i].kind,
-				command->arguments[i].key, in->argument[i], err);
-	for (size_t i = 0; i < OPTIONS_MAX && command->options[i].name && !ret; i++)
-		if (command->options[i].key && in->option[i])
-			ret = add_value(source, *request, command->options[i].kind,
-					command->options[i].key, in->option[i], err);
+	*request = NULL;
+	if (!row)
+		return wm_err__set(err, -EINVAL, "the protocol has no request '%s'", name);
+	*request = json_pack("{s:s}", "command", name);
+	ret = *request ? add_values(source, in, row, *request, err) : -ENOMEM;
 	if (!ret)
 		return 0;
 	json_decref(*request);

@@ -64,10 +64,10 @@ static int add_row(struct sample *sample, const char *key, const json_t *value,
 
 static int add_known(struct sample *sample)
 {
-	const struct column *c;
+	const struct wm_field *c;
 	int ret = 0;
 
-	for (c = view_stats.keys; c->key && !ret; c++)
+	for (c = view__keys(&view_stats); c->key && !ret; c++)
 		ret = add_row(sample, c->key, json__at(sample->data, c->key),
 			      sample->before ? json__at(sample->before, c->key) : NULL, c->text);
 	return ret;
@@ -84,7 +84,7 @@ static int add_unknown(struct sample *sample)
 		char key[80];
 
 		snprintf(key, sizeof(key), "counters.%s", name);
-		if (!ret && !column__find(view_stats.keys, key, strlen(key)))
+		if (!ret && !column__find(view__keys(&view_stats), key, strlen(key)))
 			ret = add_row(sample, key, value, json_object_get(before, name),
 				      "(this command is older than the daemon)");
 	}

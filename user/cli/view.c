@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Rendering. Tables and blocks are both libsmartcols tables: a block is one of
- * two columns, title and text. With --raw a block becomes one line a key, "key
+ * two columns, title and text. With --raw a block becomes one line per key, "key
  * value", so that a script can read it without knowing our sentences.
+ *
+ * On a terminal that is too narrow for a table each row becomes a block, and texts are
+ * folded: a line that the terminal breaks is a line that nobody can read in a column.
  */
 #include "view.h"
 
@@ -10,10 +13,31 @@
 #include <libsmartcols.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+#include <wchar.h>
 
-const struct column *view__columns(const struct view *view)
+static const struct wm_request nothing;
+
+/* All NULL where the daemon is not asked. */
+static const struct wm_request *request_of(const struct view *view)
 {
-	return view->columns ?: view->keys;
+	return (view->request ? wm_protocol__find(view->request) : NULL) ?: &nothing;
+}
+
+const struct wm_field *view__keys(const struct view *view)
+{
+	return view->keys ?: request_of(view)->keys;
+}
+
+const char *view__list(const struct view *view)
+{
+	return view->list ?: request_of(view)->list;
+}
+
+const struct wm_field *view__columns(const struct view *view)
+{
+	return view->columns ?: request_of(view)->rows ?: view__keys(view);
 }
 
 /* Calls `each` for every key in a list by commas. */
@@ -34,14 +58,14 @@ static int for_each_key(const char *keys, int (*each)(void *arg, const char *key
 }
 
 struct key_check {
-	const struct column *columns;
+	const struct wm_field *columns;
 	struct wm_err *err;
 };
 
 static int check_key(void *arg, const char *key, size_t len)
 {
 	struct key_check *check = arg;
-	const struct column *c;
+	const struct wm_field *c;
 	char known[512] = "";
 
 	if (column__find(check->columns, key, len))
@@ -67,10 +91,107 @@ int view__show_json(const json_t *data, const struct output *out)
 	size_t flags = JSON_ENCODE_ANY | (out->raw ? JSON_COMPACT : JSON_INDENT(2));
 
 	/* 15 digits give back what was written, "0.4" and not 0.40000000000000002 */
+	flags |= JSON_ENSURE_ASCII; /* a terminal takes commands beyond it, too */
 	if (json_dumpf(data, out->file, flags | JSON_REAL_PRECISION(15)))
 		return -ENOMEM;
 	fputc('\n', out->file);
 	return 0;
+}
+
+/* --- width --- */
+
+enum { GAP = 2, ROOM_MIN = 8 };
+
+/* Of the terminal; 0: there is none, or lines are for a script. */
+static size_t terminal_width(const struct output *out)
+{
+	const char *columns = getenv("COLUMNS");
+	struct winsize size;
+
+	if (out->raw || out->json)
+		return 0;
+	if (columns && atoi(columns) > 0)
+		return atoi(columns);
+	if (!isatty(fileno(out->file)) || ioctl(fileno(out->file), TIOCGWINSZ, &size))
+		return 0;
+	return size.ws_col;
+}
+
+/* Columns that the longest line of the text takes. */
+static size_t text_width(const char *text)
+{
+	size_t longest = 0, width = 0;
+	mbstate_t state = {};
+
+	while (*text) {
+		wchar_t c;
+		size_t len = mbrtowc(&c, text, MB_CUR_MAX, &state);
+
+		if (len == 0 || len > MB_CUR_MAX) { /* no letter of this locale */
+			memset(&state, 0, sizeof(state));
+			len = 1;
+			c = L'?';
+		}
+		if (c == L'\n')
+			width = 0;
+		else
+			width += wcwidth(c) > 0 ? wcwidth(c) : 0;
+		longest = width > longest ? width : longest;
+		text += len;
+	}
+	return longest;
+}
+
+/* Bytes of the line that fit: up to a blank if there is one, else cut in a word. */
+static size_t piece(const char *line, size_t len, size_t room)
+{
+	size_t letters = 0, blank = 0, i;
+
+	for (i = 0; i < len; i++) {
+		if (((unsigned char)line[i] & 0xc0) == 0x80)
+			continue; /* the rest of a letter of UTF-8 */
+		if (line[i] == ' ')
+			blank = i;
+		if (letters++ == room)
+			return blank ? blank : i;
+	}
+	return len;
+}
+
+/* No line longer than `room` (0: no limit). Takes the text over; NULL: no memory. */
+static char *fold(char *text, size_t room)
+{
+	size_t len = text ? strlen(text) : 0, to = 0;
+	const char *from = text;
+	char *folded;
+
+	if (!room || len <= room)
+		return text;
+	folded = malloc(2 * len + 1);
+	while (folded && *from) {
+		size_t line = strcspn(from, "\n"), fits = piece(from, line, room);
+
+		memcpy(folded + to, from, fits);
+		to += fits;
+		from += fits;
+		if (*from)
+			folded[to++] = '\n';
+		from += *from == '\n' || *from == ' ';
+	}
+	if (folded)
+		folded[to] = '\0';
+	free(text);
+	return folded;
+}
+
+/* What titles of this width leave of a line; 0: no limit. */
+static size_t room_beside(const struct output *out, size_t titles)
+{
+	size_t width = terminal_width(out);
+
+	if (!width)
+		return 0;
+	return width > titles + GAP + ROOM_MIN ? width - titles - GAP : ROOM_MIN;
 }
 
 static struct libscols_table *new_table(const struct output *out, bool headings)
@@ -100,19 +221,23 @@ static int set_cell(struct libscols_line *line, size_t column, char *text)
 
 struct table {
 	struct libscols_table *scols;
-	const struct column *all;
-	const struct column *shown[64];
+	const struct wm_field *all;
+	const struct wm_field *shown[64];
 	size_t n;
 };
 
-static int add_column(struct table *table, const struct column *column)
+static const char *title_of(const struct wm_field *column)
 {
-	int flags = column__right(column->format) ? SCOLS_FL_RIGHT : 0;
-	const char *title = column->title ?: column->key;
+	return column->heading ?: column->key;
+}
+
+static int add_column(struct table *table, const struct wm_field *column)
+{
+	int flags = column__right(column->type) ? SCOLS_FL_RIGHT : 0;
 
 	if (table->n == sizeof(table->shown) / sizeof(*table->shown))
 		return -E2BIG;
-	if (!scols_table_new_column(table->scols, title, 0, flags))
+	if (!scols_table_new_column(table->scols, title_of(column), 0, flags))
 		return -ENOMEM;
 	table->shown[table->n++] = column;
 	return 0;
@@ -127,13 +252,13 @@ static int add_chosen(void *arg, const char *key, size_t len)
 
 static int add_columns(struct table *table, const char *chosen)
 {
-	const struct column *c;
+	const struct wm_field *c;
 	int ret = 0;
 
 	if (chosen)
 		return for_each_key(chosen, add_chosen, table);
 	for (c = table->all; c->key && !ret; c++)
-		if (c->title)
+		if (c->heading)
 			ret = add_column(table, c);
 	return ret;
 }
@@ -144,17 +269,108 @@ static int add_row(struct table *table, const json_t *row, bool raw)
 	int ret = line ? 0 : -ENOMEM;
 
 	for (size_t i = 0; i < table->n && !ret; i++) {
-		const struct column *c = table->shown[i];
+		const struct wm_field *c = table->shown[i];
 
-		ret = set_cell(line, i, column__text(c->format, json__at(row, c->key), raw));
+		ret = set_cell(line, i, column__text(c->type, json__at(row, c->key), raw));
 	}
+	return ret;
+}
+
+static int add_pair(struct libscols_table *table, const char *title, char *text)
+{
+	struct libscols_line *line = scols_table_new_line(table, NULL);
+	int ret = line ? scols_line_set_data(line, 0, title) : -ENOMEM;
+
+	if (ret)
+		free(text);
+	else
+		ret = set_cell(line, 1, text);
+	return ret;
+}
+
+/* What spans lines (the errors of a configuration) keeps them, but for scripts. */
+static int add_value_column(struct libscols_table *table, bool raw)
+{
+	struct libscols_column *value;
+
+	value = scols_table_new_column(table, "value", 0, raw ? 0 : SCOLS_FL_WRAP);
+	if (!value)
+		return -ENOMEM;
+	if (raw)
+		return 0;
+	return scols_column_set_wrapfunc(value, scols_wrapnl_chunksize, scols_wrapnl_nextchunk,
+					 NULL) ?:
+	       scols_column_set_safechars(value, "\n");
+}
+
+static size_t widest_title(const struct table *table)
+{
+	size_t widest = 0;
+
+	for (size_t i = 0; i < table->n; i++)
+		if (text_width(title_of(table->shown[i])) > widest)
+			widest = text_width(title_of(table->shown[i]));
+	return widest;
+}
+
+/* A row as a block, with the columns' headings for titles. */
+static int show_record(const struct table *table, const json_t *row, const struct output *out)
+{
+	size_t room = room_beside(out, widest_title(table));
+	struct libscols_table *block = new_table(out, false);
+	int ret = -ENOMEM;
+
+	if (block && scols_table_new_column(block, "key", 0, 0))
+		ret = add_value_column(block, false);
+	for (size_t i = 0; i < table->n && !ret; i++) {
+		const struct wm_field *c = table->shown[i];
+		char *text = column__text(c->type, json__at(row, c->key), false);
+
+		ret = add_pair(block, title_of(c), fold(text, room));
+	}
+	if (!ret)
+		ret = scols_print_table(block);
+	scols_unref_table(block);
+	return ret;
+}
+
+static int show_records(const struct table *table, const json_t *rows, const struct output *out)
+{
+	const json_t *row;
+	int ret = 0;
+	size_t i;
+
+	json_array_foreach(rows, i, row) {
+		if (!ret && i)
+			fputc('\n', out->file);
+		if (!ret)
+			ret = show_record(table, row, out);
+	}
+	return ret;
+}
+
+static int show_table(const struct table *table, const json_t *rows, const struct output *out)
+{
+	size_t width = out->no_headings ? 0 : terminal_width(out);
+	char *text = NULL;
+	int ret;
+
+	if (!width)
+		return scols_print_table(table->scols);
+	scols_table_set_termforce(table->scols, SCOLS_TERMFORCE_NEVER);
+	ret = scols_print_table_to_string(table->scols, &text);
+	if (!ret && text_width(text) > width)
+		ret = show_records(table, rows, out);
+	else if (!ret)
+		fprintf(out->file, "%s\n", text);
+	free(text);
 	return ret;
 }
 
 int view__show_rows(const struct view *view, const json_t *rows, const struct output *out,
 		    struct wm_err *err)
 {
-	struct table table = { .scols = new_table(out, true), .all = view->columns };
+	struct table table = { .scols = new_table(out, true), .all = view__columns(view) };
 	const json_t *row;
 	size_t i;
 	int ret;
@@ -164,7 +380,7 @@ int view__show_rows(const struct view *view, const json_t *rows, const struct ou
 		if (!ret)
 			ret = add_row(&table, row, out->raw);
 	if (!ret && json_array_size(rows))
-		ret = scols_print_table(table.scols);
+		ret = show_table(&table, rows, out);
 	else if (!ret && view->empty && !out->raw)
 		fprintf(out->file, "%s\n", view->empty);
 	scols_unref_table(table.scols);
@@ -197,7 +413,7 @@ static char *share_text(const json_t *data, const char *path, const char *slash)
 	if (!part)
 		return NULL;
 	share = of ? json_real(json_number_value(json__at(data, part)) / of) : json_null();
-	text = column__text(FORMAT_SHARE, share, false);
+	text = column__text(WM_VALUE_SHARE, share, false);
 	json_decref(share);
 	free(part);
 	return text;
@@ -205,12 +421,12 @@ static char *share_text(const json_t *data, const char *path, const char *slash)
 
 static char *key_text(const struct view *view, const json_t *data, const char *path)
 {
-	const struct column *c = column__find(view->keys, path, strlen(path));
+	const struct wm_field *c = column__find(view__keys(view), path, strlen(path));
 	const char *slash = strchr(path, '/');
 
 	if (slash)
 		return share_text(data, path, slash);
-	return column__text(c ? c->format : FORMAT_TEXT, json__at(data, path), false);
+	return column__text(c ? c->type : WM_VALUE_TEXT, json__at(data, path), false);
 }
 
 /* The line's text with its keys filled in; NULL: out of memory. */
@@ -259,24 +475,31 @@ static bool line_applies(const struct view_line *line, const json_t *data)
 	return all;
 }
 
-static int add_pair(struct libscols_table *table, const char *title, char *text)
+/* Tables escape what they show by themselves. Gives the text back, line by line, or NULL. */
+static char *plain(char *text)
 {
-	struct libscols_line *line = scols_table_new_line(table, NULL);
-	int ret = line ? scols_line_set_data(line, 0, title) : -ENOMEM;
+	size_t size = text ? 4 * strlen(text) + 1 : 0, used = 0;
+	char *copy = text ? malloc(size) : NULL, *rest = text, *line;
 
-	if (ret)
-		free(text);
-	else
-		ret = set_cell(line, 1, text);
-	return ret;
+	while (copy && (line = strsep(&rest, "\n"))) {
+		used += wm_err__plain(copy + used, size - used, line);
+		if (rest)
+			copy[used++] = '\n';
+	}
+	free(text);
+	return copy;
 }
 
 static int add_sentences(struct libscols_table *table, const struct view *view,
 			 const json_t *data, const struct output *out)
 {
+	size_t titles = 0;
 	const struct view_line *line;
 	int ret = 0;
 
+	for (line = view->lines; line->text; line++)
+		if (line->title && line_applies(line, data) && text_width(line->title) > titles)
+			titles = text_width(line->title);
 	for (line = view->lines; line->text && !ret; line++) {
 		char *text;
 
@@ -284,8 +507,9 @@ static int add_sentences(struct libscols_table *table, const struct view *view,
 			continue;
 		text = fill_in(view, data, line->text);
 		if (line->title) {
-			ret = add_pair(table, line->title, text);
+			ret = add_pair(table, line->title, fold(text, room_beside(out, titles)));
 		} else {
+			text = fold(plain(text), terminal_width(out));
 			fprintf(out->file, "%s\n", text ?: "");
 			free(text);
 		}
@@ -298,44 +522,35 @@ struct pairs {
 	const struct view *view;
 	const json_t *data;
 	bool raw;
+	size_t room;
 };
 
 static int add_key(void *arg, const char *key, size_t len)
 {
 	struct pairs *pairs = arg;
-	const struct column *c = column__find(pairs->view->keys, key, len);
+	const struct wm_field *c = column__find(view__keys(pairs->view), key, len);
 
 	return add_pair(pairs->table, c->key,
-			column__text(c->format, json__at(pairs->data, c->key), pairs->raw));
+			fold(column__text(c->type, json__at(pairs->data, c->key), pairs->raw),
+			     pairs->room));
 }
 
 static int add_keys(struct libscols_table *table, const struct view *view, const json_t *data,
 		    const struct output *out)
 {
-	struct pairs pairs = { table, view, data, out->raw };
-	const struct column *c;
+	struct pairs pairs = { table, view, data, out->raw, 0 };
+	const struct wm_field *c;
+	size_t titles = 0;
 	int ret = 0;
 
+	for (c = view__keys(view); c->key; c++)
+		titles = strlen(c->key) > titles ? strlen(c->key) : titles;
+	pairs.room = room_beside(out, titles);
 	if (out->columns)
 		return for_each_key(out->columns, add_key, &pairs);
-	for (c = view->keys; c->key && !ret; c++)
+	for (c = view__keys(view); c->key && !ret; c++)
 		ret = add_key(&pairs, c->key, strlen(c->key));
 	return ret;
-}
-
-/* What spans lines (the errors of a configuration) keeps them, but for scripts. */
-static int add_value_column(struct libscols_table *table, bool raw)
-{
-	struct libscols_column *value;
-
-	value = scols_table_new_column(table, "value", 0, raw ? 0 : SCOLS_FL_WRAP);
-	if (!value)
-		return -ENOMEM;
-	if (raw)
-		return 0;
-	return scols_column_set_wrapfunc(value, scols_wrapnl_chunksize, scols_wrapnl_nextchunk,
-					 NULL) ?:
-	       scols_column_set_safechars(value, "\n");
 }
 
 static int show_block(const struct view *view, const json_t *data, const struct output *out)
@@ -346,8 +561,9 @@ static int show_block(const struct view *view, const json_t *data, const struct 
 	if (table && scols_table_new_column(table, "key", 0, 0))
 		ret = add_value_column(table, out->raw);
 	if (!ret)
-		ret = out->raw || out->columns ? add_keys(table, view, data, out) :
-						 add_sentences(table, view, data, out);
+		ret = out->raw || out->columns || !view->lines ?
+			      add_keys(table, view, data, out) :
+			      add_sentences(table, view, data, out);
 	if (!ret && scols_table_get_nlines(table))
 		ret = scols_print_table(table);
 	scols_unref_table(table);
@@ -357,15 +573,16 @@ static int show_block(const struct view *view, const json_t *data, const struct 
 int view__show(const struct view *view, const json_t *data, const struct output *out,
 	       struct wm_err *err)
 {
-	const json_t *rows = view->list && *view->list ? json__at(data, view->list) : data;
+	const char *list = view__list(view);
+	const json_t *rows = list && *list ? json__at(data, list) : data;
 	int ret;
 
-	if (view->list ? !json_is_array(rows) : !json_is_object(data) || (view->made && !out->json))
+	if (list ? !json_is_array(rows) : !json_is_object(data) || (view->made && !out->json))
 		return wm_err__set(err, -EBADMSG, "waymarkd's answer has another shape than this "
 				   "command knows: are both of the same version?");
 	if (out->json)
 		ret = view__show_json(data, out);
-	else if (view->list)
+	else if (list)
 		return view__show_rows(view, rows, out, err);
 	else
 		ret = show_block(view, data, out);

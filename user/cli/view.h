@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * How a reply is shown: as a table (a row an object), as a block (a line a
- * thing worth knowing), or as JSON. Views are data; view.c renders them.
+ * How a reply is shown: as a table (a row for each object), as a block (a line for
+ * each thing worth knowing), or as JSON. Views are data; view.c renders them.
  */
 #ifndef WM_VIEW_H
 #define WM_VIEW_H
@@ -25,12 +25,13 @@ struct view_line {
 };
 
 struct view {
-	const struct column *keys;    /* keys of the reply itself */
-	const char *list;             /* key of the array of rows; "": the reply is the array */
-	const struct column *columns; /* of the rows */
-	bool made;                    /* the command makes the rows: columns are no JSON keys */
-	const struct view_line *lines; /* a block */
-	const char *empty;            /* said of a table without rows */
+	const char *request;            /* to the daemon: what is not here is in its row */
+	const struct wm_field *keys;    /* keys of the answer itself */
+	const char *list;               /* key of the array of rows; "": the answer is the array */
+	const struct wm_field *columns; /* of the rows */
+	bool made;                      /* the command makes the rows: columns are no JSON keys */
+	const struct view_line *lines;  /* a block; NULL: a line for each key */
+	const char *empty;              /* said of a table without rows */
 };
 
 struct output {
@@ -41,8 +42,11 @@ struct output {
 	const char *columns; /* keys of the columns to show, by commas; NULL: the view's choice */
 };
 
+/* Members of the view, or of its request's row. */
+const struct wm_field *view__keys(const struct view *view);
+const char *view__list(const struct view *view);
 /* The columns that --columns chooses from. */
-const struct column *view__columns(const struct view *view);
+const struct wm_field *view__columns(const struct view *view);
 /* 0, or -EINVAL when `chosen` names a column that there is not. */
 int view__check_columns(const struct view *view, const char *chosen, struct wm_err *err);
 

@@ -11,7 +11,6 @@
 #include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
-#include <waymark/ctl.h>
 
 #include "addr.h"
 #include "afxdp.h"
@@ -55,13 +54,11 @@ static int read_filter(const struct invocation *in, struct wm_xsk_filter *filter
 	return 0;
 }
 
-static enum wm_xskprog_mode mode_of(const struct invocation *in)
+static enum wm_xdp_mode mode_of(const struct invocation *in)
 {
-	const char *mode = invocation__option(in, "mode") ?: "auto";
+	const char *mode = invocation__option(in, "mode");
 
-	if (!strcmp(mode, "native"))
-		return WM_XSKPROG_NATIVE;
-	return strcmp(mode, "generic") ? WM_XSKPROG_AUTO : WM_XSKPROG_GENERIC;
+	return mode ? wm_xdp_mode__parse(mode) : WM_XDP_AUTO; /* was checked */
 }
 
 static enum wm_xsk_bind bind_of(const struct invocation *in)
@@ -91,7 +88,7 @@ static int open_session(struct session *s, const struct wm_xsk_filter *filter, s
 	s->packets_max = invocation__number(s->in, "count");
 	s->seconds_max = seconds ? strtod(seconds, NULL) : 0;
 	s->out = s->in->out;
-	s->out.raw |= s->out.json; /* a line a packet */
+	s->out.raw |= s->out.json; /* one line per packet */
 	ret = wm_xsk__open(&s->xsk, &options, err);
 	if (!ret)
 		ret = wm_xskprog__load(&s->prog, filter, err);

@@ -3,14 +3,14 @@
  * From a file to a checked struct wm_config.
  *
  *   bytes -> yaml_doc.c: nodes with positions -> schema.c walks the tables
- *   below (vips: config_vip.c, interface: config_interface.c) -> struct wm_config,
- *   or a report of all errors.
+ *   below (those of vips, interface and local: config_KEY.c) -> struct wm_config, or a
+ *   report of all errors.
  *
  * Defaults are set first; a key of the file overwrites its member. What spans
  * several keys is checked at the end (check_whole()), when all are known.
  *
- * Keys, their meaning and their bounds are documented in
- * Documentation/man/waymark.yaml.5; a test holds both against each other.
+ * Keys, their meaning, defaults and bounds are documented in
+ * Documentation/man/waymark.yaml.5; unit/test_config holds both against each other.
  */
 #include "config.h"
 
@@ -18,21 +18,16 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/un.h>
+#include <sys/stat.h>
 #include <unistd.h>
-#include <waymark/ctl.h>
+#include <waymark/sockets.h>
 #include <waymark/limits.h>
 
-#include "config_keys.h"
+#include "config_inside.h"
 #include "yaml_doc.h"
 
 enum {
 	FILE_MAX_BYTES = 16 << 20, /* 65535 reals take about 4 MiB */
-	MAX_RULES_DEFAULT = 60000,
-	MAX_RULES_MAX = 1 << 24,
-	INSTALLS_DEFAULT = 20000,
-	INSTALLS_MAX = 10000000,
-	FLOWS_DEFAULT = 1000000,
 };
 
 #define MS 1000000ull
@@ -43,13 +38,15 @@ enum {
  * more than half of them could not be told from a young one. */
 #define UDP_IDLE_MAX (20 * MINUTE)
 
-const char *const wm_mode_words[] = { "auto", "native", "generic", NULL };
+const char *const wm_attach_words[] = { "keep", "once", NULL };
 const char *const wm_backend_words[] = { "auto", "none", "sim", "flower", "ntuple", NULL };
+const char *const wm_lane_words[] = { "auto", "kfunc", "mac", "meta", NULL };
 const char *const wm_hash_words[] = { "maglev", "maglev-v1", NULL };
 const char *const wm_marks_words[] = { "checked", "trusted", NULL };
+const char *const wm_outer_df_words[] = { "zero", "copy", NULL };
 const char *const wm_zero_copy_words[] = { "never", "auto", "always", NULL };
 
-/* --- readers of single keys --- */
+/* --- types of single keys --- */
 
 /* A path may hold %i, the first interface's name, and no other %. */
 static bool good_path(const char *path)
@@ -60,6 +57,29 @@ static bool good_path(const char *path)
 		if (p[1] != 'i')
 			return false;
 	return true;
+}
+
+char *wm_config__path(const struct wm_config *config, const char *template)
+{
+	const char *interface = config->interfaces[0], *from;
+	size_t size = strlen(template) + 1, len = strlen(interface);
+	char *path, *to;
+
+	for (from = template; (from = strstr(from, "%i")); from += 2)
+		size += len;
+	to = path = malloc(size);
+	if (!path)
+		return NULL;
+	for (from = template; *from;) {
+		if (from[0] == '%' && from[1] == 'i') {
+			to = stpcpy(to, interface);
+			from += 2;
+		} else {
+			*to++ = *from++;
+		}
+	}
+	*to = '\0';
+	return path;
 }
 
 static void read_path(struct wm_reader *r, const struct wm_key *key, const yaml_node_t *value,
@@ -159,131 +179,234 @@ void wm_config__read_word(struct wm_reader *r, const struct wm_key *key, const y
 				  (unsigned long long)key->max);
 }
 
-/* Permissions as chmod takes them: octal digits. */
-static void read_mode(struct wm_reader *r, const struct wm_key *key, const yaml_node_t *value,
-		      void *into)
+/* A share, with its sign: 50 might be half, or fifty vips. */
+static void read_percent(struct wm_reader *r, const struct wm_key *key, const yaml_node_t *value,
+			 void *into)
 {
-	static const char what[] = "permissions in octal, 0600 to 0777";
+	static const char what[] = "a share from 0% to 100%, with its sign";
 	const char *text = wm_read__scalar(r, key, value, what);
-	unsigned long mode;
+	size_t digits;
 
 	if (!text)
 		return;
-	mode = strtoul(text, NULL, 8);
-	if (strspn(text, "01234567") != strlen(text) || mode > 0777 || mode < 0600)
+	digits = strspn(text, "0123456789");
+	if (!digits || digits > 3 || strcmp(text + digits, "%") || atoi(text) > 100)
 		wm_read__expected(r, key, value, "%s", what);
 	else
-		*(uint32_t *)into = mode;
+		*(uint32_t *)into = atoi(text);
 }
 
-/* --- tables --- */
+/* A port alone is one of the loopback device: what is open to others is written out. */
+static bool parse_listen(const char *text, struct wm_config_metrics *metrics)
+{
+	const char *loopback = "127.0.0.1:";
+	char endpoint[WM_ENDPOINT_TEXT];
+
+	*metrics = (struct wm_config_metrics){};
+	if (!strcmp(text, "off"))
+		return true;
+	snprintf(endpoint, sizeof(endpoint), "%s%s", strchr(text, ':') ? "" : loopback, text);
+	return strlen(text) < sizeof(endpoint) - strlen(loopback) &&
+	       !wm_endpoint__parse(endpoint, &metrics->address, &metrics->port) && metrics->port;
+}
+
+static void read_listen(struct wm_reader *r, const struct wm_key *key, const yaml_node_t *value,
+			void *into)
+{
+	static const char what[] = "off, a port, or an address and a port such as 127.0.0.1:9799";
+	const char *text = wm_read__scalar(r, key, value, what);
+	struct wm_config_metrics metrics;
+
+	if (!text)
+		return;
+	if (parse_listen(text, &metrics))
+		*(struct wm_config_metrics *)into = metrics;
+	else
+		wm_read__expected(r, key, value, "%s", what);
+}
+
+static void print_listen(const struct wm_key *key, const void *value, FILE *out)
+{
+	const struct wm_config_metrics *metrics = value;
+	char text[WM_ENDPOINT_TEXT];
+
+	(void)key;
+	if (metrics->port)
+		fprintf(out, "\"%s\"",
+			wm_endpoint__format(&metrics->address, metrics->port, text));
+	else
+		fputs("off", out);
+}
+
+static bool same_listen(const struct wm_key *key, const void *left, const void *right)
+{
+	const struct wm_config_metrics *a = left, *b = right;
+
+	(void)key;
+	return a->port == b->port && wm_addr__equal(&a->address, &b->address);
+}
+
+static void print_gateway(const struct wm_key *key, const void *value, FILE *out)
+{
+	const struct wm_config *config = value;
+	const uint8_t *m = config->gateway_mac;
+
+	(void)key;
+	if (config->gateway_auto)
+		fputs("auto", out);
+	else
+		fprintf(out, "\"%02x:%02x:%02x:%02x:%02x:%02x\"", m[0], m[1], m[2], m[3], m[4],
+			m[5]);
+}
+
+static bool init_gateway(const struct wm_key *key, void *into)
+{
+	struct wm_config *config = into;
+
+	(void)key;
+	config->gateway_auto = true;
+	return true;
+}
+
+static bool same_gateway(const struct wm_key *key, const void *left, const void *right)
+{
+	const struct wm_config *a = left, *b = right;
+
+	(void)key;
+	return a->gateway_auto == b->gateway_auto &&
+	       !memcmp(a->gateway_mac, b->gateway_mac, sizeof(a->gateway_mac));
+}
+
+static bool init_prefix(const struct wm_key *key, void *into)
+{
+	return !wm_addr__parse(key->text, into);
+}
+
+static void print_prefix(const struct wm_key *key, const void *value, FILE *out)
+{
+	char text[WM_ADDR_TEXT];
+
+	fprintf(out, "\"%s/%u\"", wm_addr__format(value, text), (unsigned int)key->min);
+}
+
+static bool same_address(const struct wm_key *key, const void *a, const void *b)
+{
+	(void)key;
+	return wm_addr__equal(a, b);
+}
+
+static void print_percent(const struct wm_key *key, const void *value, FILE *out)
+{
+	fprintf(out, "%u%%", (unsigned int)wm_number__of(key, value));
+}
+
+const struct wm_key_type wm_config_path = { read_path, WM_TEXT };
+const struct wm_key_type wm_config_word = { wm_config__read_word, WM_TEXT };
+const struct wm_key_type wm_config_percent = { read_percent, .print = print_percent, WM_NUMBER };
+static const struct wm_key_type prefix_type = {
+	read_prefix, init_prefix, print_prefix, same_address, NULL,
+};
+static const struct wm_key_type listen_type = {
+	read_listen, NULL, print_listen, same_listen, NULL,
+};
+static const struct wm_key_type gateway_type = {
+	read_gateway, init_gateway, print_gateway, same_gateway, NULL,
+};
+
+/* --- tables: one row a key, in the order of the canonical form --- */
+
+/* What to do about a key that is fixed. */
+#define RESTART "restart waymarkd"
+#define LARGER "restart waymarkd, which puts larger tables in the place of these, and flows stay"
+#define ANEW "restart waymarkd once with --new-program (its flow table begins empty)"
 
 #define AT(member) WM_MEMBER(struct wm_config, member)
 
 static const struct wm_key source_keys[] = {
-	{ "ipv4", read_prefix, AT(source4), .min = 16 },
-	{ "ipv6", read_prefix, AT(source6), .min = 96 },
+	{ "ipv4", &prefix_type, AT(source4), .text = "172.16.0.0", .min = 16, .fixed = RESTART },
+	{ "ipv6", &prefix_type, AT(source6), .text = "100::", .min = 96, .fixed = RESTART },
 	{},
 };
 
 static const struct wm_key ring_seed_keys[] = {
-	{ "ipv4", wm_read__count, AT(ring_seed_v4), .max = UINT32_MAX },
-	{ "ipv6", wm_read__count, AT(ring_seed_v6), .max = UINT32_MAX },
+	{ "ipv4", &wm_key_count, AT(ring_seed_v4), WM_RING_SEED_V4, .max = UINT32_MAX,
+	  .fixed = RESTART },
+	{ "ipv6", &wm_key_count, AT(ring_seed_v6), WM_RING_SEED_V6, .max = UINT32_MAX,
+	  .fixed = RESTART },
 	{},
 };
 
 static const struct wm_key sim_keys[] = {
-	{ "pin", read_path, AT(offload.sim_pin), .max = 4095 },
+	{ "pin", &wm_config_path, AT(offload.sim_pin), .max = 4095, .fixed = RESTART },
 	{},
 };
 
 static const struct wm_key offload_keys[] = {
-	{ "backend", wm_read__choice, AT(offload.backend), .words = wm_backend_words },
-	{ "promote-after", wm_read__count, AT(offload.promote_after), .max = WM_PROMOTE_AFTER_MAX },
-	{ "max-rules", wm_read__count, AT(offload.max_rules), .min = 1, .max = MAX_RULES_MAX },
-	{ "installs-per-second", wm_read__count, AT(offload.installs_per_second), .min = 1,
-	  .max = INSTALLS_MAX },
-	{ "idle", wm_read__duration, AT(offload.idle_ns), .min = 100 * MS, .max = 1440 * MINUTE },
-	{ "sim", wm_read__mapping, .keys = sim_keys },
+	{ "backend", &wm_key_choice, AT(offload.backend), WM_BACKEND_AUTO,
+	  .words = wm_backend_words, .fixed = RESTART },
+	{ "lane", &wm_key_choice, AT(offload.lane), WM_LANE_AUTO, .words = wm_lane_words,
+	  .fixed = RESTART },
+	{ "promote-after", &wm_key_count, AT(offload.promote_after), WM_PROMOTE_AFTER_DEFAULT,
+	  .max = WM_PROMOTE_AFTER_MAX },
+	{ "max-rules", &wm_key_count, AT(offload.max_rules), 60000, .min = 1, .max = 1 << 24 },
+	{ "installs-per-second", &wm_key_count, AT(offload.installs_per_second), 20000, .min = 1,
+	  .max = 10000000 },
+	{ "idle", &wm_key_duration, AT(offload.idle_ns), 15 * SECOND, .min = 100 * MS,
+	  .max = 1440 * MINUTE },
+	{ "sim", &wm_key_mapping, .keys = sim_keys },
 	{},
 };
 
 static const struct wm_key flow_table_keys[] = {
-	{ "flows", wm_read__count, AT(flows), .min = WM_FLOWS_MIN, .max = WM_FLOWS_MAX },
-	{ "udp-idle", wm_read__duration, AT(udp_idle_ns), .min = SECOND, .max = UDP_IDLE_MAX },
+	{ "flows", &wm_key_count, AT(flows), 1000000, .min = WM_FLOWS_MIN, .max = WM_FLOWS_MAX,
+	  .fixed = ANEW },
+	{ "udp-idle", &wm_key_duration, AT(udp_idle_ns), 30 * SECOND, .min = SECOND,
+	  .max = UDP_IDLE_MAX },
 	{},
 };
 
 static const struct wm_key limits_keys[] = {
-	{ "vips", wm_read__count, AT(max_vips), .max = WM_VIPS_MAX },
-	{ "dests", wm_read__count, AT(max_dests), .max = (1 << WM_DEST_BITS_MAX) - 1 },
+	{ "vips", &wm_key_count, AT(max_vips), .max = WM_VIPS_MAX, .fixed = LARGER },
+	{ "dests", &wm_key_count, AT(max_dests), .max = (1 << WM_DEST_BITS_MAX) - 1,
+	  .fixed = LARGER },
 	{},
 };
 
-#define OF(member) WM_MEMBER(struct wm_config_local, member)
-
-static const struct wm_key local_keys[] = {
-	{ "name", wm_config__read_word, OF(name), .max = WM_LOCAL_NAME - 1, .required = true },
-	{ "socket", read_path, OF(socket),
-	  .max = sizeof(((struct sockaddr_un *)0)->sun_path) - 1 },
-	{ "mode", read_mode, OF(mode) },
-	{ "group", wm_config__read_word, OF(group), .max = 31 },
-	{ "ring", wm_read__count, OF(ring), .min = 64, .max = 32768 },
-	{ "zero-copy", wm_read__choice, OF(zero_copy), .words = wm_zero_copy_words },
+static const struct wm_key metrics_keys[] = {
+	{ "listen", &listen_type, AT(metrics) },
 	{},
 };
-
-static void read_local(struct wm_reader *r, const yaml_node_t *node, struct wm_config_local *local)
-{
-	local->mode = 0600;
-	local->ring = 2048;
-	wm_read__copy(r, WM_CTL_LOCAL_PATH, &local->socket);
-	wm_read__table(r, "local", local_keys, node, local);
-}
-
-/* One, or a list of them. */
-static void read_locals(struct wm_reader *r, const struct wm_key *key, const yaml_node_t *value,
-			void *into)
-{
-	struct wm_config *config = into;
-	bool list = value->type == YAML_SEQUENCE_NODE;
-	size_t n = 1;
-
-	if (list)
-		n = wm_read__list(r, key, value, "a list of local consumers");
-	if (n > WM_LOCALS_MAX) {
-		wm_read__error(r, value, "local: expected at most %d consumers, found %zu",
-			       WM_LOCALS_MAX, n);
-		return;
-	}
-	config->locals = calloc(WM_LOCALS_MAX, sizeof(*config->locals));
-	if (!config->locals) {
-		r->report->no_memory = true;
-		return;
-	}
-	for (config->n_locals = 0; config->n_locals < n; config->n_locals++)
-		read_local(r, list ? wm_read__item(r, value, config->n_locals) : value,
-			   &config->locals[config->n_locals]);
-}
 
 static const struct wm_key root_keys[] = {
-	{ "interface", wm_config__read_interfaces, .required = true },
-	{ "mode", wm_read__choice, AT(mode), .words = wm_mode_words },
-	{ "pin", read_path, AT(pin), .max = 4095 },
-	{ "control", read_path, AT(control),
-	  .max = sizeof(((struct sockaddr_un *)0)->sun_path) - 1 },
-	{ "gateway", read_gateway, WM_WHOLE },
-	{ "source", wm_read__mapping, .keys = source_keys },
-	{ "marks", wm_read__choice, AT(trust_marks), .words = wm_marks_words },
-	{ "ring-seeds", wm_read__mapping, .keys = ring_seed_keys },
-	{ "offload", wm_read__mapping, .keys = offload_keys },
-	{ "flow-table", wm_read__mapping, .keys = flow_table_keys },
-	{ "limits", wm_read__mapping, .keys = limits_keys },
-	{ "local", read_locals, WM_WHOLE },
-	{ "metrics", wm_read__ignored, WM_WHOLE },
-	{ "vips", wm_config__read_vips, .required = true },
+	{ "interface", &wm_config_interfaces, .items = wm_config_interface_keys, .required = true,
+	  .fixed = RESTART, .stays = wm_config__same_names },
+	{ "mode", &wm_key_choice, AT(mode), WM_XDP_AUTO, .words = wm_xdp_mode_words,
+	  .fixed = RESTART },
+	{ "attach", &wm_key_choice, AT(attach), WM_ATTACH_KEEP, .words = wm_attach_words },
+	{ "pin", &wm_config_path, AT(pin), .text = "/sys/fs/bpf/waymark/%i", .max = 4095,
+	  .fixed = RESTART },
+	{ "control", &wm_config_path, AT(control), .text = WM_CONTROL_SOCKET,
+	  .max = WM_SOCKET_PATH_MAX, .fixed = RESTART },
+	{ "gateway", &gateway_type, WM_WHOLE },
+	{ "source", &wm_key_mapping, .keys = source_keys },
+	{ "marks", &wm_key_choice, AT(trust_marks), .words = wm_marks_words },
+	{ "outer-df", &wm_key_choice, AT(copy_df), .words = wm_outer_df_words },
+	{ "ring-seeds", &wm_key_mapping, .keys = ring_seed_keys },
+	{ "max-removal", &wm_config_percent, AT(max_removal), 50 },
+	{ "offload", &wm_key_mapping, .keys = offload_keys, .block = true },
+	{ "flow-table", &wm_key_mapping, .keys = flow_table_keys },
+	{ "limits", &wm_key_mapping, .keys = limits_keys },
+	{ "local", &wm_config_locals, WM_WHOLE, .items = wm_config_local_keys, .block = true,
+	  .fixed = RESTART },
+	{ "metrics", &wm_key_mapping, .keys = metrics_keys },
+	{ "vips", &wm_config_vips, .items = wm_config_vip_keys, .required = true, .block = true },
 	{},
 };
+
+const struct wm_key *wm_config__keys(void)
+{
+	return root_keys;
+}
 
 /* --- the whole --- */
 
@@ -291,91 +414,11 @@ static struct wm_config *defaults(void)
 {
 	struct wm_config *config = calloc(1, sizeof(*config));
 
-	if (!config)
-		return NULL;
-	config->pin = strdup("/sys/fs/bpf/waymark/%i");
-	config->control = strdup(WM_CTL_PATH);
-	if (!config->pin || !config->control) {
+	if (config && !wm_key__init(root_keys, config)) {
 		wm_config__free(config);
 		return NULL;
 	}
-	config->gateway_auto = true;
-	wm_addr__parse("172.16.0.0", &config->source4);
-	wm_addr__parse("100::", &config->source6);
-	config->ring_seed_v4 = WM_RING_SEED_V4;
-	config->ring_seed_v6 = WM_RING_SEED_V6;
-	config->offload.promote_after = WM_PROMOTE_AFTER_DEFAULT;
-	config->offload.max_rules = MAX_RULES_DEFAULT;
-	config->offload.installs_per_second = INSTALLS_DEFAULT;
-	config->offload.idle_ns = 15 * SECOND;
-	config->flows = FLOWS_DEFAULT;
-	config->udp_idle_ns = 30 * SECOND;
 	return config;
-}
-
-/* A real that is local: which consumer is it? */
-static void number_local(struct wm_reader *r, const yaml_node_t *root, struct wm_config_real *real)
-{
-	const struct wm_config *config = r->root;
-	char text[WM_ADDR_TEXT];
-	struct wm_addr local;
-
-	if (real->address.family != WM_LOCAL)
-		return;
-	for (size_t i = 0; i < config->n_locals; i++) {
-		if (!config->locals[i].name)
-			return; /* that was said */
-		wm_addr__local(config->locals[i].name, &local);
-		if (wm_addr__equal(&real->address, &local)) {
-			((uint8_t *)real->address.word)[WM_LOCAL_NUMBER] = i;
-			return;
-		}
-	}
-	wm_addr__format(&real->address, text);
-	if (config->n_locals == 1)
-		wm_read__error(r, root, "real %s in line %d: the local consumer is called \"%s\"",
-			       text, real->line, config->locals[0].name);
-	else
-		wm_read__error(r, root, "real %s in line %d: there is no %slocal consumer%s; "
-			       "expected local: { name: ... }", text, real->line,
-			       config->n_locals ? "such " : "",
-			       config->n_locals ? " among those of \"local\"" : "");
-}
-
-static void check_local(struct wm_reader *r, const yaml_node_t *root, size_t i)
-{
-	const struct wm_config *config = r->root;
-	const struct wm_config_local *local = &config->locals[i];
-
-	for (size_t k = 0; k < i; k++) {
-		if (local->name && config->locals[k].name &&
-		    !strcmp(local->name, config->locals[k].name))
-			wm_read__error(r, root, "local: two consumers are called \"%s\"",
-				       local->name);
-		if (local->socket && config->locals[k].socket &&
-		    !strcmp(local->socket, config->locals[k].socket))
-			wm_read__error(r, root, "local: consumers %zu and %zu have the same "
-				       "socket, %s", k + 1, i + 1, local->socket);
-	}
-	if (local->zero_copy != WM_ZERO_COPY_NEVER && config->n_locals > 1)
-		wm_read__error(r, root, "local: zero-copy is for a single consumer: a queue has "
-			       "its packets in one memory");
-}
-
-/* Consumers and the interfaces that they are to have sockets on. */
-static void check_locals(struct wm_reader *r, const yaml_node_t *root)
-{
-	const struct wm_config *config = r->root;
-
-	for (size_t i = 0; i < config->n_locals; i++)
-		check_local(r, root, i);
-	for (size_t i = 0; i < config->n_interfaces && config->n_locals; i++)
-		if (wm_queueset__count(&config->queues[i]))
-			wm_read__error(r, root, "local: its sockets take every queue, and "
-				       "\"queues\" leaves some to the host: leave one of them out");
-	if (config->n_locals && config->n_interfaces > WM_LOCAL_PORTS_MAX)
-		wm_read__error(r, root, "local: expected at most %d interfaces, found %zu",
-			       WM_LOCAL_PORTS_MAX, config->n_interfaces);
 }
 
 /* What no single key can tell. */
@@ -385,26 +428,49 @@ static void check_whole(struct wm_reader *r, const yaml_node_t *root)
 	size_t reals = 0;
 
 	for (size_t i = 0; i < config->n_interfaces; i++)
-		if (config->mode == WM_MODE_GENERIC && wm_queueset__count(&config->queues[i]))
+		if (config->mode == WM_XDP_GENERIC && wm_queueset__count(&config->queues[i]))
 			wm_read__error(r, root, "interface: %s: queues: a queue's own program runs "
 				       "in the driver, and mode is generic: leave one of them out",
 				       config->interfaces[i]);
-	for (size_t i = 0; i < config->n_vips; i++) {
+	for (size_t i = 0; i < config->n_vips; i++)
 		reals += config->vips[i].n_reals;
-		for (size_t k = 0; k < config->vips[i].n_reals; k++)
-			number_local(r, root, &config->vips[i].reals[k]);
-	}
-	check_locals(r, root);
+	wm_config__check_locals(r, root);
 	if (config->max_vips && config->n_vips > config->max_vips)
 		wm_read__error(r, root, "%zu vips, but \"limits\" allows %u", config->n_vips,
 			       config->max_vips);
 	if (config->max_dests && reals > config->max_dests)
 		wm_read__error(r, root, "%zu reals in all vips, but \"limits\" allows %u dests",
 			       reals, config->max_dests);
+	if (config->offload.lane == WM_LANE_MAC && config->trust_marks)
+		wm_read__error(r, root, "marks: trusted: with offload: lane: mac anybody on the "
+			       "link can make a mark up: expected checked");
 	if (config->offload.backend == WM_BACKEND_SIM && !config->offload.sim_pin)
 		wm_read__error(r, root,
 			       "offload: backend sim: expected the directory of its maps, "
 			       "sim: { pin: DIRECTORY }");
+}
+
+/* New flows of such a vip are dropped; while it is drained that is meant, and else it is not. */
+static void warn_of_weights(struct wm_reader *r, const struct wm_config *config)
+{
+	const struct wm_config_vip *first = NULL;
+	char more[40] = "";
+	size_t n = 0;
+
+	for (size_t i = 0; i < config->n_vips; i++) {
+		const struct wm_config_vip *vip = &config->vips[i];
+		uint32_t all = 0;
+
+		for (size_t k = 0; k < vip->n_reals; k++)
+			all |= vip->reals[k].weight;
+		if (vip->n_reals && !all && !n++)
+			first = vip;
+	}
+	if (n > 1)
+		snprintf(more, sizeof(more), " (and %zu more)", n - 1);
+	if (n)
+		wm_report__warning(r->report, first->line, 1, "vip %s%s: all reals have weight 0: "
+				   "new flows are dropped", first->name, more);
 }
 
 int wm_config__parse(const char *name, const char *text, size_t len, struct wm_config **out,
@@ -413,6 +479,7 @@ int wm_config__parse(const char *name, const char *text, size_t len, struct wm_c
 	struct wm_report report = { .file = name, .warn = warn, .arg = arg };
 	struct wm_config *config = defaults();
 	struct wm_reader r = { .report = &report, .root = config };
+	struct wm_yaml_end end = {};
 	const yaml_node_t *root;
 	yaml_document_t doc;
 	int ret;
@@ -421,12 +488,16 @@ int wm_config__parse(const char *name, const char *text, size_t len, struct wm_c
 	if (!config)
 		return wm_err__sys(err, -ENOMEM, "cannot read %s", name);
 	r.doc = &doc;
-	root = wm_yaml__load(&doc, text, len, &report);
+	root = wm_yaml__load(&doc, text, len, &end, &report);
 	if (root) {
 		wm_read__table(&r, "the configuration", root_keys, root, config);
 		check_whole(&r, root);
 	}
+	if (end.flaw && !report.errors)
+		wm_report__error(&report, end.line, end.column, "%s", end.flaw);
 	yaml_document_delete(&doc);
+	if (!report.errors)
+		warn_of_weights(&r, config);
 	ret = wm_report__finish(&report, err);
 	wm_report__clear(&report);
 	if (ret)
@@ -452,6 +523,27 @@ static int read_all(int fd, char *buf, size_t size, size_t *len)
 	return -EFBIG;
 }
 
+/* A pipe or a device may keep who opens or reads it for ever, and gives nothing the second
+ * time: a daemon reads its file again. */
+static int open_file(const char *path, struct wm_err *err)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	struct stat st;
+
+	/* A file that another process has a lease on waits after all, for a bounded time. */
+	if (fd < 0 && errno == EWOULDBLOCK)
+		fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	if (fd < 0)
+		return wm_err__sys(err, -errno, "cannot read the configuration %s", path);
+	if (!fstat(fd, &st) && S_ISREG(st.st_mode))
+		return fd;
+	close(fd);
+	return wm_err__set(err, S_ISDIR(st.st_mode) ? -EISDIR : -EINVAL,
+			   "cannot read the configuration %s: it is %s, not a file",
+			   path, S_ISFIFO(st.st_mode) ? "a pipe" :
+			   S_ISDIR(st.st_mode) ? "a directory" : "a device or a socket");
+}
+
 int wm_config__load(const char *path, struct wm_config **out, struct wm_err *err,
 		    void (*warn)(const char *text, void *arg), void *arg)
 {
@@ -460,9 +552,9 @@ int wm_config__load(const char *path, struct wm_config **out, struct wm_err *err
 	int fd, ret;
 
 	*out = NULL;
-	fd = open(path, O_RDONLY | O_CLOEXEC);
+	fd = open_file(path, err);
 	if (fd < 0)
-		return wm_err__sys(err, -errno, "cannot read the configuration %s", path);
+		return fd;
 	text = malloc(FILE_MAX_BYTES + 1);
 	ret = text ? read_all(fd, text, FILE_MAX_BYTES + 1, &len) : -ENOMEM;
 	if (ret)
@@ -478,6 +570,7 @@ static void free_vip(struct wm_config_vip *vip)
 {
 	free(vip->name);
 	free(vip->reals);
+	wm_check__clear(&vip->check);
 }
 
 void wm_config__free(struct wm_config *config)

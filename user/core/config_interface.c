@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "config_keys.h"
+#include "config_inside.h"
 
 enum { INTERFACES_MAX = 64 };
 
@@ -77,9 +77,28 @@ static void read_queues(struct wm_reader *r, const struct wm_key *key, const yam
 		add_queues(r, key, wm_read__item(r, value, i), into);
 }
 
-static const struct wm_key port_keys[] = {
-	{ "name", read_name, WM_MEMBER(struct port, name), .required = true },
-	{ "queues", read_queues, WM_MEMBER(struct port, queues) },
+static void print_queues(const struct wm_key *key, const void *value, FILE *out)
+{
+	char text[WM_QUEUESET_TEXT];
+
+	(void)key;
+	fprintf(out, "[%s]", wm_queueset__format(value, ", ", text, sizeof(text)));
+}
+
+static bool same_queues(const struct wm_key *key, const void *a, const void *b)
+{
+	(void)key;
+	return !memcmp(a, b, sizeof(struct wm_queueset));
+}
+
+static const struct wm_key_type name_type = { read_name, WM_TEXT };
+static const struct wm_key_type queues_type = {
+	read_queues, .print = print_queues, .same = same_queues,
+};
+
+const struct wm_key wm_config_interface_keys[] = {
+	{ "name", &name_type, WM_MEMBER(struct port, name), .required = true },
+	{ "queues", &queues_type, WM_MEMBER(struct port, queues) },
 	{},
 };
 
@@ -89,7 +108,7 @@ static void add(struct wm_reader *r, const struct wm_key *key, const yaml_node_t
 	struct port port = {};
 
 	if (node->type == YAML_MAPPING_NODE)
-		wm_read__table(r, "an interface", port_keys, node, &port);
+		wm_read__table(r, "an interface", wm_config_interface_keys, node, &port);
 	else
 		read_name(r, key, node, &port.name);
 	if (!port.name)
@@ -98,8 +117,8 @@ static void add(struct wm_reader *r, const struct wm_key *key, const yaml_node_t
 	config->queues[config->n_interfaces++] = port.queues;
 }
 
-void wm_config__read_interfaces(struct wm_reader *r, const struct wm_key *key,
-				const yaml_node_t *value, void *into)
+static void read_interfaces(struct wm_reader *r, const struct wm_key *key,
+			    const yaml_node_t *value, void *into)
 {
 	struct wm_config *config = into;
 	size_t n;
@@ -124,3 +143,59 @@ void wm_config__read_interfaces(struct wm_reader *r, const struct wm_key *key,
 		for (size_t i = 0; i < n; i++)
 			add(r, key, wm_read__item(r, value, i));
 }
+
+static struct port port_of(const struct wm_config *config, size_t i)
+{
+	return (struct port){ config->interfaces[i], config->queues[i] };
+}
+
+static void print_interfaces(const struct wm_key *key, const void *value, FILE *out)
+{
+	const struct wm_config *config = value;
+
+	(void)key;
+	putc('[', out);
+	for (size_t i = 0; i < config->n_interfaces; i++) {
+		const struct port port = port_of(config, i);
+
+		fputs(i ? ", " : "", out);
+		if (wm_queueset__count(&port.queues))
+			wm_key__print_flow(wm_config_interface_keys, &port, out);
+		else
+			wm_print__text(port.name, out);
+	}
+	putc(']', out);
+}
+
+static bool same_interfaces(const struct wm_key *key, const void *left, const void *right)
+{
+	const struct wm_config *a = left, *b = right;
+
+	(void)key;
+	if (a->n_interfaces != b->n_interfaces)
+		return false;
+	for (size_t i = 0; i < a->n_interfaces; i++) {
+		const struct port x = port_of(a, i), y = port_of(b, i);
+
+		if (!wm_key__same(wm_config_interface_keys, &x, &y))
+			return false;
+	}
+	return true;
+}
+
+bool wm_config__same_names(const struct wm_key *key, const void *left, const void *right)
+{
+	const struct wm_config *a = left, *b = right;
+
+	(void)key;
+	if (a->n_interfaces != b->n_interfaces)
+		return false;
+	for (size_t i = 0; i < a->n_interfaces; i++)
+		if (strcmp(a->interfaces[i], b->interfaces[i]))
+			return false;
+	return true;
+}
+
+const struct wm_key_type wm_config_interfaces = {
+	read_interfaces, NULL, print_interfaces, same_interfaces, NULL,
+};

@@ -8,12 +8,12 @@
 #include <string.h>
 #include <waymark/limits.h>
 
-#include "config_keys.h"
+#include "config_inside.h"
+#include "units.h"
 
 enum {
 	REALS_MAX = (1 << WM_DEST_BITS_MAX) - 1, /* of all vips: ids are 16 bits, 0 is none */
 	NAME_MAX_BYTES = 63,
-	WEIGHT_DEFAULT = 100,
 };
 
 /* --- addresses --- */
@@ -67,6 +67,24 @@ static void read_address(struct wm_reader *r, const struct wm_key *key, const ya
 	else
 		memcpy(into, &addr, sizeof(addr));
 }
+
+static void print_address(const struct wm_key *key, const void *value, FILE *out)
+{
+	char text[WM_ADDR_TEXT];
+
+	(void)key;
+	fprintf(out, "\"%s\"", wm_addr__format(value, text));
+}
+
+static bool same_address(const struct wm_key *key, const void *a, const void *b)
+{
+	(void)key;
+	return wm_addr__equal(a, b);
+}
+
+static const struct wm_key_type address_type = {
+	read_address, .print = print_address, .same = same_address,
+};
 
 /* --- what is there twice --- */
 
@@ -243,10 +261,53 @@ static void read_local(struct wm_reader *r, const struct wm_key *key, const yaml
 	free(name);
 }
 
+static void print_real_address(const struct wm_key *key, const void *value, FILE *out)
+{
+	const struct wm_config_real *real = value;
+
+	print_address(key, &real->address, out);
+}
+
+static void print_local(const struct wm_key *key, const void *value, FILE *out)
+{
+	const struct wm_config_real *real = value;
+
+	(void)key;
+	fprintf(out, "\"%.15s\"", (const char *)real->address.word);
+}
+
+static bool same_real(const struct wm_key *key, const void *left, const void *right)
+{
+	const struct wm_config_real *a = left, *b = right;
+
+	(void)key;
+	return wm_addr__equal(&a->address, &b->address);
+}
+
+static bool is_local(const struct wm_key *key, const void *value)
+{
+	const struct wm_config_real *real = value;
+
+	(void)key;
+	return real->address.family == WM_LOCAL;
+}
+
+static bool is_not_local(const struct wm_key *key, const void *value)
+{
+	return !is_local(key, value);
+}
+
+static const struct wm_key_type real_address_type = {
+	read_real_address, NULL, print_real_address, same_real, is_local,
+};
+static const struct wm_key_type real_local_type = {
+	read_local, NULL, print_local, same_real, is_not_local,
+};
+
 static const struct wm_key real_keys[] = {
-	{ "address", read_real_address, WM_WHOLE },
-	{ "local", read_local, WM_WHOLE, .max = WM_LOCAL_NAME - 1 },
-	{ "weight", wm_read__count, WM_MEMBER(struct wm_config_real, weight),
+	{ "address", &real_address_type, WM_WHOLE },
+	{ "local", &real_local_type, WM_WHOLE, .max = WM_LOCAL_NAME - 1 },
+	{ "weight", &wm_key_count, WM_MEMBER(struct wm_config_real, weight), 100,
 	  .max = WM_WEIGHT_MAX },
 	{},
 };
@@ -269,7 +330,7 @@ static void read_real(struct wm_reader *r, const yaml_node_t *node, struct wm_co
 {
 	size_t errors = r->report->errors;
 
-	real->weight = WEIGHT_DEFAULT;
+	wm_key__init(real_keys, real);
 	real->line = node->start_mark.line + 1;
 	wm_read__table(r, "a real", real_keys, node, real);
 	/* Not if that is what a misspelt key was to say. */
@@ -303,16 +364,31 @@ static void read_reals(struct wm_reader *r, const struct wm_key *key, const yaml
 
 /* --- one vip --- */
 
+/* Every port is a word: neither a number that was left out nor one that a template did
+ * not fill in may mean it. */
 static void read_port(struct wm_reader *r, const struct wm_key *key, const yaml_node_t *value,
 		      void *into)
 {
-	struct wm_key number = *key;
-	uint16_t port = 0;
+	static const char what[] = "a port from 1 to 65535, or any for every port";
+	const char *text = wm_read__scalar(r, key, value, what);
+	uint64_t port = 0;
 
-	number.size = sizeof(port);
-	number.max = 65535;
-	wm_read__count(r, &number, value, &port);
-	*(__be16 *)into = htons(port);
+	if (!text)
+		return;
+	if (strcmp(text, "any") && (wm_count__parse(text, &port) || !port || port > 65535))
+		wm_read__expected(r, key, value, "%s", what);
+	else
+		*(__be16 *)into = htons(port);
+}
+
+static void print_port(const struct wm_key *key, const void *value, FILE *out)
+{
+	unsigned int port = ntohs(wm_number__of(key, value));
+
+	if (port)
+		fprintf(out, "%u", port);
+	else
+		fputs("any", out);
 }
 
 static void read_protocol(struct wm_reader *r, const struct wm_key *key, const yaml_node_t *value,
@@ -328,6 +404,11 @@ static void read_protocol(struct wm_reader *r, const struct wm_key *key, const y
 		wm_read__expected(r, key, value, "tcp or udp");
 	else
 		*(uint8_t *)into = proto;
+}
+
+static void print_protocol(const struct wm_key *key, const void *value, FILE *out)
+{
+	fputs(wm_proto__name(wm_number__of(key, value)), out);
 }
 
 static void read_name(struct wm_reader *r, const struct wm_key *key, const yaml_node_t *value,
@@ -347,17 +428,50 @@ static void read_name(struct wm_reader *r, const struct wm_key *key, const yaml_
 		wm_read__copy(r, name, into);
 }
 
+static void print_reals(const struct wm_key *key, const void *value, FILE *out)
+{
+	const struct wm_config_vip *vip = value;
+
+	(void)key;
+	fputs(vip->n_reals ? "\n" : " []\n", out);
+	for (size_t i = 0; i < vip->n_reals; i++) {
+		fputs("      - ", out);
+		wm_key__print_flow(real_keys, &vip->reals[i], out);
+		putc('\n', out);
+	}
+}
+
+static bool same_reals(const struct wm_key *key, const void *left, const void *right)
+{
+	const struct wm_config_vip *a = left, *b = right;
+
+	(void)key;
+	return wm_key__same_list(real_keys, a->reals, a->n_reals, b->reals, b->n_reals,
+				 sizeof(*a->reals));
+}
+
+static const struct wm_key_type name_type = { read_name, WM_TEXT };
+static const struct wm_key_type port_type = { read_port, .print = print_port, WM_NUMBER };
+static const struct wm_key_type protocol_type = {
+	read_protocol, .print = print_protocol, WM_NUMBER,
+};
+static const struct wm_key_type reals_type = {
+	read_reals, .print = print_reals, .same = same_reals,
+};
+
 #define AT(member) WM_MEMBER(struct wm_config_vip, member)
 
-static const struct wm_key vip_keys[] = {
-	{ "name", read_name, AT(name) },
-	{ "address", read_address, AT(address), .required = true },
-	{ "port", read_port, AT(port) },
-	{ "protocol", read_protocol, AT(proto) },
-	{ "hash", wm_read__choice, AT(hash), .words = wm_hash_words },
-	{ "offload", wm_read__bool, AT(offload) },
-	{ "check", wm_read__ignored, WM_WHOLE },
-	{ "reals", read_reals, WM_WHOLE },
+const struct wm_key wm_config_vip_keys[] = {
+	{ "name", &name_type, AT(name) },
+	{ "address", &address_type, AT(address), .required = true },
+	{ "port", &port_type, AT(port), .required = true,
+	  .write = "its number, or port: any for every port" },
+	{ "protocol", &protocol_type, AT(proto), IPPROTO_TCP },
+	{ "hash", &wm_key_choice, AT(hash), WM_HASH_MAGLEV, .words = wm_hash_words },
+	{ "offload", &wm_key_bool, AT(offload), true },
+	{ "check", &wm_config_check, WM_WHOLE, .keys = wm_config_check_keys },
+	{ "reals", &reals_type, WM_WHOLE, .items = real_keys, .block = true, .required = true,
+	  .write = "a list of reals, or reals: [] for none" },
 	{},
 };
 
@@ -392,20 +506,20 @@ static void refuse_own_address(struct wm_reader *r, const yaml_node_t *node,
 
 static void read_vip(struct wm_reader *r, const yaml_node_t *node, struct wm_config_vip *vip)
 {
-	vip->proto = IPPROTO_TCP;
-	vip->offload = true;
+	wm_key__init(wm_config_vip_keys, vip);
 	vip->line = node->start_mark.line + 1;
-	wm_read__table(r, "a vip", vip_keys, node, vip);
+	wm_read__table(r, "a vip", wm_config_vip_keys, node, vip);
 	if (!vip->address.family)
 		return;
 	settle_name(r, node, vip);
 	refuse_own_address(r, node, vip);
+	wm_config__check_ports(r, node, vip);
 }
 
 /* --- the list --- */
 
-void wm_config__read_vips(struct wm_reader *r, const struct wm_key *key, const yaml_node_t *value,
-			  void *into)
+static void read_vips(struct wm_reader *r, const struct wm_key *key, const yaml_node_t *value,
+		      void *into)
 {
 	size_t n = wm_read__list(r, key, value, "a list of vips ([] for none)");
 	struct wm_config *config = into;
@@ -426,3 +540,25 @@ void wm_config__read_vips(struct wm_reader *r, const struct wm_key *key, const y
 		read_vip(r, wm_read__item(r, value, config->n_vips), &config->vips[config->n_vips]);
 	find_twin_vips(r, value);
 }
+
+static void print_vips(const struct wm_key *key, const void *value, FILE *out)
+{
+	const struct wm_config *config = value;
+
+	(void)key;
+	wm_key__print_list(wm_config_vip_keys, config->vips, config->n_vips,
+			   sizeof(*config->vips), out);
+}
+
+static bool same_vips(const struct wm_key *key, const void *left, const void *right)
+{
+	const struct wm_config *a = left, *b = right;
+
+	(void)key;
+	return wm_key__same_list(wm_config_vip_keys, a->vips, a->n_vips, b->vips, b->n_vips,
+				 sizeof(*a->vips));
+}
+
+const struct wm_key_type wm_config_vips = {
+	read_vips, .print = print_vips, .same = same_vips,
+};

@@ -6,6 +6,9 @@
  * zeroes `mark` and leaves the rest, so a daemon that adopts the tables still
  * finds there which generation an id had last.
  */
+#include <linux/if_ether.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
 #include <netinet/in.h>
 #include <string.h>
 
@@ -52,6 +55,19 @@ uint16_t wm_dest__csum4(const struct wm_model_vip *vip, const struct wm_addr *re
 	while (sum >> 16)
 		sum = (sum & 0xffff) + (sum >> 16);
 	return sum;
+}
+
+/* The outer header's own length field is 16 bits wide: IPv4 counts itself there. */
+uint16_t wm_model__max_frame(uint8_t real_family, uint32_t mtu)
+{
+	uint32_t header = real_family == WM_IPV4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr);
+	uint32_t inner = mtu > header ? mtu - header : 0;
+
+	if (real_family == WM_LOCAL)
+		return UINT16_MAX;
+	if (real_family == WM_IPV4 && inner > UINT16_MAX - header)
+		inner = UINT16_MAX - header;
+	return inner + ETH_HLEN < UINT16_MAX ? inner + ETH_HLEN : UINT16_MAX;
 }
 
 void wm_model__vip_entry(const struct wm_model *model, const struct wm_model_vip *vip,

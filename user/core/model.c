@@ -313,6 +313,11 @@ const struct wm_model_limits *wm_model__limits(const struct wm_model *model)
 	return &model->limits;
 }
 
+uint64_t wm_model__serial(const struct wm_model *model)
+{
+	return model->serial;
+}
+
 size_t wm_model__n_vips(const struct wm_model *model)
 {
 	return model->n_vips;

@@ -46,7 +46,8 @@ struct wm_model_dest {
 	uint32_t generation; /* below 1 << (mark_bits - dest_bits) */
 	uint16_t vip;        /* number of its vip */
 	struct wm_addr real;
-	uint32_t weight;
+	uint32_t weight;     /* as configured */
+	bool away;           /* nothing can be sent to it now: no slots, whatever its weight */
 	uint32_t slots;      /* of its vip's ring */
 };
 
@@ -80,6 +81,8 @@ struct wm_plan_ring {
 	uint16_t *slot; /* WM_RING_SLOTS ids */
 };
 
+#define WM_PLAN_NOTHING "nothing to change" /* the summary then */
+
 struct wm_plan {
 	struct wm_model *next;
 	uint16_t *add;
@@ -89,8 +92,12 @@ struct wm_plan {
 	struct wm_plan_ring *rings;
 	size_t n_rings;
 	bool publish; /* false: step 3 would change nothing */
+	/* What goes, of what is there now: for wm_plan__guard(). */
+	size_t vips_removed, vips_before, reals_removed, reals_before;
 	/* for people: "2 vips, 7 reals added; 1 real removed; ..." */
 	char summary[256];
+	/* And by name, a line each, as far as they are few; "": nothing was there before. */
+	char *changes;
 };
 
 /* An empty model. NULL: out of memory. */
@@ -123,6 +130,13 @@ int wm_model__adopt_ring(struct wm_model *model, uint16_t vip_number,
  */
 int wm_plan__make(const struct wm_model *now, const struct wm_config *config, struct wm_plan **plan,
 		  struct wm_err *err);
+/* What a plan may do that nobody has to confirm. */
+struct wm_guard {
+	uint32_t max_removal; /* percent of the vips, and of the reals, that are there */
+	const char *confirm;  /* what to do if it is meant all the same; for the message */
+};
+/* -EPERM if the plan does more. guard may be NULL: it may do anything. */
+int wm_plan__guard(const struct wm_plan *plan, const struct wm_guard *guard, struct wm_err *err);
 void wm_plan__free(struct wm_plan *plan);
 
 /* A retiring id becomes free. Any other id is left alone. */
@@ -130,6 +144,8 @@ void wm_model__release_dest(struct wm_model *model, uint16_t id);
 
 /* Readers. Pointers stay valid until the model is freed. */
 const struct wm_model_limits *wm_model__limits(const struct wm_model *model);
+/* Another one than that of every present model before. */
+uint64_t wm_model__serial(const struct wm_model *model);
 size_t wm_model__n_vips(const struct wm_model *model);
 const struct wm_model_vip *wm_model__vip(const struct wm_model *model, size_t index);
 /* By number; by name, or "addr:port/proto"; by what a packet carries (exact
@@ -142,8 +158,12 @@ const struct wm_model_vip *wm_model__vip_of(const struct wm_model *model, const 
 const struct wm_model_dest *wm_model__dest(const struct wm_model *model, uint16_t id);
 uint32_t wm_model__dest_mark(const struct wm_model *model, const struct wm_model_dest *dest);
 
+/* The longest frame that a device of this MTU takes with its outer header, as it was
+ * without: from its Ethernet header to its last byte. Local consumers have no limit. */
+uint16_t wm_model__max_frame(uint8_t real_family, uint32_t mtu);
+
 /* The entries of the data plane's tables for a vip and for a destination (the
- * latter without its next hop's MAC address). */
+ * latter without its next hop's MAC address and without max_frame). */
 void wm_model__vip_entry(const struct wm_model *model, const struct wm_model_vip *vip,
 			 struct wm_vip *entry);
 void wm_model__dest_entry(const struct wm_model *model, const struct wm_model_dest *dest,

@@ -24,6 +24,7 @@ struct vip {
  * of free ids (next: used first, prev: freed last). */
 struct wm_model {
 	struct wm_model_limits limits;
+	uint64_t serial;
 	struct dest *dest;
 	struct vip *vip;         /* in the order of the configuration */
 	size_t n_vips, room;     /* room: entries allocated */

@@ -17,13 +17,23 @@
  * number of a vip that is gone while retiring destinations still carry it.
  */
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "rings.h"
 
-enum { NUMBERS = 1 << 16, KEPT = 1, TAKEN = 1 };
+enum {
+	NUMBERS = 1 << 16,
+	KEPT = 1,
+	TAKEN = 1,
+	CHANGES_MAX = 32, /* that are told one by one */
+};
+
+/* Sizes are chosen by the file when a program is loaded: one that does not fit meets an older
+ * program. */
+#define LARGER "restart waymarkd, which puts larger tables in the place of these, and flows stay"
 
 struct planning {
 	const struct wm_model *now;
@@ -34,8 +44,58 @@ struct planning {
 	uint8_t *kept;         /* by id: settled, stays or came live */
 	uint8_t *number_taken; /* by vip number */
 	uint8_t *ring_taken;   /* by ring */
+	FILE *changes; /* into plan->changes */
+	size_t n_changes, changes_size;
 	size_t vips_added, vips_removed, reals_added, reals_removed, reweighted, rewritten;
+	size_t gone, back; /* reals that nothing can be sent to any more, or again */
 };
+
+/* --- changes, by name --- */
+
+/* Where nothing was before all is new, and the summary says it. */
+__attribute__((format(printf, 3, 4)))
+static void note(struct planning *p, const struct wm_model_vip *vip, const char *fmt, ...)
+{
+	va_list args;
+
+	if (!p->now->n_vips || ++p->n_changes > CHANGES_MAX)
+		return;
+	fprintf(p->changes, "vip %s", vip->name);
+	va_start(args, fmt);
+	vfprintf(p->changes, fmt, args);
+	va_end(args);
+	fputc('\n', p->changes);
+}
+
+static void note_real(struct planning *p, const struct wm_model_vip *vip,
+		      const struct wm_addr *real, const char *what)
+{
+	char text[WM_ADDR_TEXT];
+
+	note(p, vip, ": real %s %s", wm_addr__format(real, text), what);
+}
+
+static void note_weight(struct planning *p, const struct wm_model_vip *vip,
+			const struct wm_model_dest *is, uint32_t weight)
+{
+	char text[WM_ADDR_TEXT];
+
+	note(p, vip, ": real %s has weight %u instead of %u", wm_addr__format(&is->real, text),
+	     weight, is->weight);
+}
+
+static void note_options(struct planning *p, const struct vip *old,
+			 const struct wm_model_vip *vip)
+{
+	if (old->is.offload != vip->offload)
+		note(p, vip, ": offload is %s", vip->offload ? "on" : "off");
+	if (!old->weighed)
+		return; /* the data plane knows neither name nor hash */
+	if (strcmp(old->is.name, vip->name))
+		note(p, vip, " was called %s", old->is.name);
+	if (old->is.hash != vip->hash)
+		note(p, vip, ": its ring is filled in another way");
+}
 
 /* --- settle --- */
 
@@ -74,8 +134,8 @@ static int new_dest(struct planning *p, const struct wm_model_vip *vip,
 	*id = wm_model__take_id(p->next);
 	if (!*id)
 		return wm_err__set(p->err, -ENOSPC,
-				   "vip %s: no destination id is free for its real; the data plane "
-				   "has room for %u (limits: dests), those that retire included",
+				   "vip %s: no destination id is free for its real; the program "
+				   "has room for %u, those that retire included: " LARGER,
 				   vip->name, wm_model__ids(p->next) - 1);
 	d = &p->next->dest[*id];
 	d->is.state = WM_DEST_LIVE;
@@ -101,6 +161,25 @@ static void keep_dest(struct planning *p, const struct wm_model_vip *vip, uint16
 	p->rewritten++;
 }
 
+/* What an adopted vip's reals weighed is not known: nothing to compare with. */
+static void weigh(struct planning *p, const struct wm_model_vip *vip,
+		  const struct wm_model_dest *is, const struct wm_config_real *real, bool *same)
+{
+	if (!p->now->vip[p->now->number[is->vip] - 1].weighed)
+		return;
+	if (is->weight != real->weight) {
+		*same = false;
+		p->reweighted++;
+		note_weight(p, vip, is, real->weight);
+	}
+	if (is->away != real->away) {
+		*same = false;
+		p->gone += real->away;
+		p->back += is->away;
+		note_real(p, vip, &is->real, real->away ? "is out of reach" : "can be reached");
+	}
+}
+
 /* Sets *same to false if the ring is made of anything new. */
 static int settle_dest(struct planning *p, struct wm_model_vip *vip, const struct known *known,
 		       size_t n_known, const struct wm_config_real *real, bool *same)
@@ -122,12 +201,13 @@ static int settle_dest(struct planning *p, struct wm_model_vip *vip, const struc
 			return ret;
 		*same = false;
 	}
+	if (old)
+		weigh(p, vip, &p->next->dest[id].is, real, same);
+	else if (known)
+		note_real(p, vip, &real->address, "added");
 	d = &p->next->dest[id];
-	if (old && d->is.weight != real->weight) {
-		*same = false;
-		p->reweighted++;
-	}
 	d->is.weight = real->weight;
+	d->is.away = real->away;
 	p->kept[id] = KEPT;
 	vip->dests[vip->n_dests++] = id;
 	return 0;
@@ -175,7 +255,7 @@ static int settle_vip(struct planning *p, const struct wm_config_vip *config)
 
 	if (!number || p->next->n_vips == p->next->limits.vips)
 		return wm_err__set(p->err, -ENOSPC,
-				   "vip %s: the data plane has room for %u vips (limits: vips)",
+				   "vip %s: the program has room for %u vips: " LARGER,
 				   config->name, p->next->limits.vips);
 	vip = wm_model__append_vip(p->next, &service, config->name, number);
 	if (!vip)
@@ -187,8 +267,10 @@ static int settle_vip(struct planning *p, const struct wm_config_vip *config)
 	if (old) {
 		vip->is.ring = old->is.ring;
 		vip->ring_hash = old->ring_hash;
+		note_options(p, old, &vip->is);
 	} else {
 		p->vips_added++;
+		note(p, &vip->is, " added, with %zu reals", config->n_reals);
 	}
 	return settle_dests(p, vip, old, config);
 }
@@ -203,6 +285,25 @@ static int settle(struct planning *p)
 	return ret;
 }
 
+static void note_removed_vips(struct planning *p)
+{
+	for (size_t i = 0; i < p->now->n_vips; i++) {
+		const struct wm_model_vip *vip = &p->now->vip[i].is;
+
+		if (!wm_model__vip_by_number(p->next, vip->number))
+			note(p, vip, " removed, with %zu reals", vip->n_dests);
+	}
+}
+
+/* Those of a vip that goes as a whole go without a word of their own. */
+static void note_removed_real(struct planning *p, const struct wm_model_dest *dest)
+{
+	const struct wm_model_vip *vip = wm_model__vip_by_number(p->next, dest->vip);
+
+	if (vip)
+		note_real(p, vip, &dest->real, "removed");
+}
+
 /* --- retire --- */
 
 static void retire(struct planning *p)
@@ -214,11 +315,49 @@ static void retire(struct planning *p)
 			d->is.state = WM_DEST_RETIRING;
 			d->unannounced = true;
 			p->reals_removed++;
+			note_removed_real(p, &d->is);
 		}
 		if (d->unannounced)
 			p->plan->retire[p->plan->n_retire++] = id;
 		d->unannounced = false;
 	}
+}
+
+/* --- guard --- */
+
+static void count_removals(struct planning *p)
+{
+	struct wm_plan *plan = p->plan;
+
+	plan->vips_removed = p->vips_removed;
+	plan->vips_before = p->now->n_vips;
+	plan->reals_removed = p->reals_removed;
+	for (size_t i = 0; i < p->now->n_vips; i++)
+		plan->reals_before += p->now->vip[i].is.n_dests;
+}
+
+static bool too_many(size_t removed, size_t before, const struct wm_guard *guard)
+{
+	return removed * 100 > before * guard->max_removal;
+}
+
+int wm_plan__guard(const struct wm_plan *plan, const struct wm_guard *guard, struct wm_err *err)
+{
+	size_t removed = plan->vips_removed, before = plan->vips_before;
+	const char *what = "vips";
+
+	if (!guard)
+		return 0;
+	if (!too_many(removed, before, guard)) {
+		removed = plan->reals_removed;
+		before = plan->reals_before;
+		what = "reals";
+	}
+	if (!too_many(removed, before, guard))
+		return 0;
+	return wm_err__set(err, -EPERM, "%zu of %zu %s would be removed, max-removal is %u%%: is "
+			   "the file whole? If this is meant, %s", removed, before, what,
+			   guard->max_removal, guard->confirm);
 }
 
 /* --- rings --- */
@@ -229,8 +368,8 @@ static int free_ring(struct planning *p, const struct vip *vip, uint32_t *ring)
 		if (!p->ring_taken[*ring])
 			return 0;
 	return wm_err__set(p->err, -ENOSPC,
-			   "vip %s: no ring is free; the data plane has %u, one for each vip and "
-			   "one more for each vip that changes (limits: vips)",
+			   "vip %s: no ring is free; the program has %u, one for each vip and one "
+			   "more for each vip that changes: " LARGER,
 			   vip->is.name, p->next->limits.rings);
 }
 
@@ -241,6 +380,9 @@ static int move_to_ring(struct planning *p, struct wm_ring_job *job)
 	struct vip *vip = job->vip;
 	int ret;
 
+	/* By a daemon that knows nothing of what it was made of. */
+	if (vip->ring_hash && !p->now->vip[p->now->number[vip->is.number] - 1].weighed)
+		note(p, &vip->is, ": its ring was another one");
 	vip->ring_hash = job->hash;
 	ret = free_ring(p, vip, &vip->is.ring);
 	if (ret)
@@ -316,11 +458,24 @@ static void summarise(const struct planning *p)
 	say(&s, p->reals_added, "real", "added");
 	say(&s, p->reals_removed, "real", "removed");
 	say(&s, p->reweighted, "real", "reweighted");
+	say(&s, p->gone, "real", "out of reach");
+	say(&s, p->back, "real", "in reach again");
 	say(&s, p->rewritten, "destination", "rewritten");
 	say(&s, p->plan->n_rings, "ring", "filled");
 	if (!s.used)
 		snprintf(s.text, s.size, p->plan->publish ? "options of vips changed" :
-			 "nothing to change");
+			 WM_PLAN_NOTHING);
+}
+
+/* Ends the list of changes: plan->changes is text from now on. */
+static int end_changes(struct planning *p)
+{
+	FILE *changes = p->changes;
+
+	p->changes = NULL;
+	if (changes && p->n_changes > CHANGES_MAX)
+		fprintf(changes, "and %zu more changes\n", p->n_changes - CHANGES_MAX);
+	return changes && fclose(changes) ? -ENOMEM : 0;
 }
 
 /* --- the whole --- */
@@ -333,6 +488,7 @@ static struct wm_model *copy_without_vips(const struct wm_model *now)
 		return NULL;
 	memcpy(next->dest, now->dest, wm_model__ids(now) * sizeof(*now->dest));
 	next->last_number = now->last_number;
+	next->serial = now->serial + 1;
 	return next;
 }
 
@@ -358,6 +514,7 @@ static int allocate(struct planning *p)
 	p->plan = plan;
 	if (!plan)
 		return -ENOMEM;
+	p->changes = open_memstream(&plan->changes, &p->changes_size);
 	p->next = plan->next = copy_without_vips(p->now);
 	plan->add = calloc(ids, sizeof(*plan->add));
 	plan->retire = calloc(ids, sizeof(*plan->retire));
@@ -365,7 +522,7 @@ static int allocate(struct planning *p)
 	p->kept = calloc(ids, sizeof(*p->kept));
 	p->number_taken = calloc(NUMBERS, sizeof(*p->number_taken));
 	p->ring_taken = calloc(p->now->limits.rings + 1, sizeof(*p->ring_taken));
-	if (!plan->next || !plan->add || !plan->retire || !plan->rings || !p->kept ||
+	if (!p->changes || !plan->next || !plan->add || !plan->retire || !plan->rings || !p->kept ||
 	    !p->number_taken || !p->ring_taken)
 		return -ENOMEM;
 	mark_taken(p);
@@ -380,7 +537,9 @@ static int make(struct planning *p)
 		ret = settle(p);
 	if (ret)
 		return ret;
+	note_removed_vips(p);
 	retire(p);
+	count_removals(p);
 	ret = plan_rings(p);
 	if (ret)
 		return ret;
@@ -393,8 +552,9 @@ int wm_plan__make(const struct wm_model *now, const struct wm_config *config, st
 		  struct wm_err *err)
 {
 	struct planning p = { .now = now, .config = config, .err = err };
-	int ret = make(&p);
+	int ret = make(&p), closed = end_changes(&p);
 
+	ret = ret ? ret : closed;
 	if (ret == -ENOMEM)
 		wm_err__sys(err, ret, "cannot plan the change");
 	free(p.kept);
@@ -417,6 +577,7 @@ void wm_plan__free(struct wm_plan *plan)
 	free(plan->rings);
 	free(plan->add);
 	free(plan->retire);
+	free(plan->changes);
 	wm_model__free(plan->next);
 	free(plan);
 }

@@ -13,12 +13,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "distance.h"
 #include "units.h"
 
 enum {
 	FOUND_TEXT = 96,
 	KEYS_MAX = 32, /* of one table */
-	NAME_MAX_LEN = 24, /* longest name that is compared with a misspelt one */
 };
 
 void wm_read__error(struct wm_reader *r, const yaml_node_t *node, const char *fmt, ...)
@@ -86,8 +86,8 @@ static bool plain_tag(struct wm_reader *r, const char *what, const yaml_node_t *
 	return false;
 }
 
-static bool has_type(struct wm_reader *r, const struct wm_key *key, const yaml_node_t *node,
-		     yaml_node_type_t type, const char *what)
+bool wm_read__has_type(struct wm_reader *r, const struct wm_key *key, const yaml_node_t *node,
+		       yaml_node_type_t type, const char *what)
 {
 	if (!plain_tag(r, key->name, node))
 		return false;
@@ -102,7 +102,7 @@ const char *wm_read__scalar(struct wm_reader *r, const struct wm_key *key, const
 {
 	const unsigned char *text = node->data.scalar.value;
 
-	if (!has_type(r, key, node, YAML_SCALAR_NODE, what))
+	if (!wm_read__has_type(r, key, node, YAML_SCALAR_NODE, what))
 		return NULL;
 	if (is_null(node)) {
 		wm_read__expected(r, key, node, "%s", what);
@@ -121,7 +121,7 @@ const char *wm_read__scalar(struct wm_reader *r, const struct wm_key *key, const
 size_t wm_read__list(struct wm_reader *r, const struct wm_key *key, const yaml_node_t *node,
 		     const char *what)
 {
-	if (!has_type(r, key, node, YAML_SEQUENCE_NODE, what))
+	if (!wm_read__has_type(r, key, node, YAML_SEQUENCE_NODE, what))
 		return 0;
 	return node->data.sequence.items.top - node->data.sequence.items.start;
 }
@@ -133,47 +133,13 @@ const yaml_node_t *wm_read__item(struct wm_reader *r, const yaml_node_t *list, s
 
 /* --- keys --- */
 
-static unsigned int least(unsigned int a, unsigned int b)
-{
-	return a < b ? a : b;
-}
-
-/*
- * How many letters must be inserted, removed, changed or swapped with their
- * neighbour to get from a to b (optimal string alignment). Three rows suffice:
- * a swap looks two rows back.
- */
-static unsigned int distance(const char *a, const char *b)
-{
-	unsigned int row[3][NAME_MAX_LEN + 1];
-	size_t m = strlen(a), n = strlen(b);
-
-	if (m > NAME_MAX_LEN || n > NAME_MAX_LEN)
-		return NAME_MAX_LEN;
-	for (size_t j = 0; j <= n; j++)
-		row[0][j] = j;
-	for (size_t i = 1; i <= m; i++) {
-		unsigned int *now = row[i % 3], *up = row[(i - 1) % 3], *up2 = row[(i + 1) % 3];
-
-		now[0] = i;
-		for (size_t j = 1; j <= n; j++) {
-			bool same = a[i - 1] == b[j - 1];
-
-			now[j] = least(up[j - 1] + !same, least(up[j], now[j - 1]) + 1);
-			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
-				now[j] = least(now[j], up2[j - 2] + 1);
-		}
-	}
-	return row[m % 3][n];
-}
-
 static const struct wm_key *nearest(const struct wm_key *keys, const char *name)
 {
 	unsigned int best = strlen(name) > 3 ? 3 : 2; /* further away it is another word */
 	const struct wm_key *found = NULL;
 
 	for (; keys->name; keys++) {
-		unsigned int d = distance(name, keys->name);
+		unsigned int d = wm_distance(name, keys->name);
 
 		if (d < best) {
 			best = d;
@@ -245,7 +211,7 @@ static void read_pair(struct wm_reader *r, struct walk *w, const yaml_node_pair_
 		return;
 	}
 	*seen = name;
-	key->read(r, key, value, (char *)w->base + key->offset);
+	key->type->read(r, key, value, (char *)w->base + key->offset);
 }
 
 void wm_read__table(struct wm_reader *r, const char *what, const struct wm_key *keys,
@@ -266,124 +232,9 @@ void wm_read__table(struct wm_reader *r, const char *what, const struct wm_key *
 		read_pair(r, &w, pair);
 	for (const struct wm_key *key = keys; key->name; key++)
 		if (key->required && !w.seen[key - keys] && !w.misspelt[key - keys])
-			wm_read__error(r, node, "%s: expected the key \"%s\", which is missing",
-				       what, key->name);
-}
-
-/* --- readers --- */
-
-static void store(const struct wm_key *key, void *into, uint64_t value)
-{
-	switch (key->size) {
-	case 1:
-		*(uint8_t *)into = value;
-		break;
-	case 2:
-		*(uint16_t *)into = value;
-		break;
-	case 4:
-		*(uint32_t *)into = value;
-		break;
-	default:
-		*(uint64_t *)into = value;
-	}
-}
-
-void wm_read__count(struct wm_reader *r, const struct wm_key *key, const yaml_node_t *value,
-		    void *into)
-{
-	char what[96];
-	const char *text;
-	uint64_t n;
-
-	snprintf(what, sizeof(what), "a whole number from %llu to %llu",
-		 (unsigned long long)key->min, (unsigned long long)key->max);
-	text = wm_read__scalar(r, key, value, what);
-	if (!text)
-		return;
-	if (wm_count__parse(text, &n) || n < key->min || n > key->max)
-		wm_read__expected(r, key, value, "%s", what);
-	else
-		store(key, into, n);
-}
-
-void wm_read__duration(struct wm_reader *r, const struct wm_key *key, const yaml_node_t *value,
-		       void *into)
-{
-	char what[96], min[WM_UNITS_TEXT], max[WM_UNITS_TEXT];
-	const char *text;
-	uint64_t ns;
-
-	snprintf(what, sizeof(what), "a time from %s to %s, with its unit (ms, s, m, h)",
-		 wm_duration__format(key->min, min), wm_duration__format(key->max, max));
-	text = wm_read__scalar(r, key, value, what);
-	if (!text)
-		return;
-	if (wm_duration__parse(text, &ns) || ns < key->min || ns > key->max)
-		wm_read__expected(r, key, value, "%s", what);
-	else
-		store(key, into, ns);
-}
-
-static int find_word(const char *const *words, const char *text)
-{
-	for (int i = 0; words[i]; i++)
-		if (!strcmp(words[i], text))
-			return i;
-	return -1;
-}
-
-void wm_read__bool(struct wm_reader *r, const struct wm_key *key, const yaml_node_t *value,
-		   void *into)
-{
-	static const char *const words[] = { "false", "true", "no", "yes", "off", "on", NULL };
-	const char *text = wm_read__scalar(r, key, value, "true or false");
-	int found;
-
-	if (!text)
-		return;
-	found = find_word(words, text);
-	if (found < 0)
-		wm_read__expected(r, key, value, "true or false");
-	else
-		store(key, into, found % 2);
-}
-
-void wm_read__choice(struct wm_reader *r, const struct wm_key *key, const yaml_node_t *value,
-		     void *into)
-{
-	char what[128] = "";
-	const char *text;
-	size_t used = 0;
-	int found;
-
-	for (const char *const *word = key->words; *word && used < sizeof(what); word++)
-		used += snprintf(what + used, sizeof(what) - used, "%s%s",
-				 !used ? "" : word[1] ? ", " : " or ", *word);
-	text = wm_read__scalar(r, key, value, what);
-	if (!text)
-		return;
-	found = find_word(key->words, text);
-	if (found < 0)
-		wm_read__expected(r, key, value, "%s", what);
-	else
-		store(key, into, found);
-}
-
-void wm_read__mapping(struct wm_reader *r, const struct wm_key *key, const yaml_node_t *value,
-		      void *into)
-{
-	wm_read__table(r, key->name, key->keys, value, into);
-}
-
-void wm_read__ignored(struct wm_reader *r, const struct wm_key *key, const yaml_node_t *value,
-		      void *into)
-{
-	(void)into;
-	if (has_type(r, key, value, YAML_MAPPING_NODE, "a mapping (key: value)"))
-		wm_report__warning(r->report, value->start_mark.line + 1,
-				   value->start_mark.column + 1,
-				   "%s: not acted on by this version", key->name);
+			wm_read__error(r, node, "%s: expected the key \"%s\", which is missing%s%s",
+				       what, key->name, key->write ? "; write " : "",
+				       key->write ?: "");
 }
 
 void wm_read__copy(struct wm_reader *r, const char *text, char **into)

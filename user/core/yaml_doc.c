@@ -10,6 +10,11 @@
  * libyaml's own work grows with the square of the depth of brackets and of the
  * number of anchors. So the events are counted first, and a file that nests too
  * deep or has too many anchors is refused before it costs hours.
+ *
+ * A file that was cut off (a full disk, a copy under way) is YAML as well, often:
+ * 80 becomes 8, and a list loses its end. What can be seen of that is seen here: a
+ * word that ends with the file and not with its line, and a document that began with
+ * "---" and does not end with "...".
  */
 #include "yaml_doc.h"
 
@@ -119,6 +124,8 @@ static bool open_parser(yaml_parser_t *parser, const char *text, size_t len,
 
 struct shape {
 	unsigned int depth, anchors, documents;
+	yaml_mark_t word; /* end of the last word that nothing but its line closes */
+	bool begun, ended; /* by marker */
 };
 
 _Static_assert(DEPTH_MAX == 64 && ANCHORS_MAX == 256, "the messages below say so");
@@ -129,7 +136,7 @@ static const char *shape_flaw(struct shape *shape, const yaml_event_t *event)
 
 	switch (event->type) {
 	case YAML_DOCUMENT_START_EVENT:
-		return ++shape->documents > 1 ? "a second document begins; expected one a file"
+		return ++shape->documents > 1 ? "a second document begins; expected one per file"
 					      : NULL;
 	case YAML_SEQUENCE_START_EVENT:
 		anchor = event->data.sequence_start.anchor;
@@ -155,8 +162,46 @@ static const char *shape_flaw(struct shape *shape, const yaml_event_t *event)
 	return shape->anchors > ANCHORS_MAX ? "too many anchors; expected 256 at most" : NULL;
 }
 
+static void note_end(struct shape *shape, const yaml_event_t *event)
+{
+	switch (event->type) {
+	case YAML_DOCUMENT_START_EVENT:
+		shape->begun = !event->data.document_start.implicit;
+		break;
+	case YAML_DOCUMENT_END_EVENT:
+		shape->ended = !event->data.document_end.implicit;
+		break;
+	case YAML_ALIAS_EVENT:
+		shape->word = event->end_mark;
+		break;
+	case YAML_SCALAR_EVENT:
+		if (event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE)
+			shape->word = event->end_mark;
+		break;
+	default:
+		break;
+	}
+}
+
+static void judge_end(const struct shape *shape, const yaml_mark_t *last, struct wm_yaml_end *end)
+{
+	const yaml_mark_t *at = last;
+
+	if (shape->begun && !shape->ended) {
+		end->flaw = "the document begins with \"---\" and does not end with \"...\"; "
+			    "expected that as the last line (is the file cut off?)";
+	} else if (shape->word.index == last->index) {
+		at = &shape->word;
+		end->flaw = "the file ends in the middle of this line; expected a line's end (is "
+			    "the file cut off?)";
+	}
+	end->line = at->line + 1;
+	end->column = at->column + 1;
+}
+
 /* Is it YAML, and of a size that libyaml copes with? Tells `report` if not. */
-static void check_shape(const char *text, size_t len, struct wm_report *report)
+static void check_shape(const char *text, size_t len, struct wm_yaml_end *end,
+			struct wm_report *report)
 {
 	struct shape shape = {};
 	yaml_parser_t parser;
@@ -175,7 +220,10 @@ static void check_shape(const char *text, size_t len, struct wm_report *report)
 		if (flaw)
 			wm_report__error(report, event.start_mark.line + 1,
 					 event.start_mark.column + 1, "%s", flaw);
+		note_end(&shape, &event);
 		more = !flaw && event.type != YAML_STREAM_END_EVENT;
+		if (event.type == YAML_STREAM_END_EVENT)
+			judge_end(&shape, &event.start_mark, end);
 		yaml_event_delete(&event);
 	} while (more);
 	yaml_parser_delete(&parser);
@@ -187,7 +235,7 @@ static bool is_sound(const struct wm_report *report)
 }
 
 const yaml_node_t *wm_yaml__load(yaml_document_t *doc, const char *text, size_t len,
-				 struct wm_report *report)
+				 struct wm_yaml_end *end, struct wm_report *report)
 {
 	const size_t mark = strlen(BYTE_ORDER_MARK);
 	const yaml_node_t *root = NULL;
@@ -198,7 +246,7 @@ const yaml_node_t *wm_yaml__load(yaml_document_t *doc, const char *text, size_t 
 		text += mark;
 		len -= mark;
 	}
-	check_shape(text, len, report);
+	check_shape(text, len, end, report);
 	if (!is_sound(report) || !open_parser(&parser, text, len, report))
 		return NULL;
 	if (yaml_parser_load(&parser, doc)) {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * What a fresh start would do up to the data plane: read, choose sizes, plan. So
- * what would not fit is found here too.
+ * what would not fit is found here too. Of the machine only routes and neighbours are looked
+ * at, and only where it has the interfaces.
  */
 #include "check.h"
 
@@ -9,14 +10,18 @@
 #include <stdio.h>
 
 #include "config.h"
+#include "crossing.h"
 #include "model.h"
 #include "nic.h"
 #include "sizes.h"
 
 static void warn(const char *text, void *arg)
 {
+	char plain[4096];
+
 	(void)arg;
-	fprintf(stderr, "%s\n", text);
+	wm_err__plain(plain, sizeof(plain), text);
+	fprintf(stderr, "%s\n", plain);
 }
 
 static int plan(const struct wm_config *config, struct wm_err *err)
@@ -52,11 +57,13 @@ int wm_check__config(const char *path, bool print)
 	ret = wm_config__load(path, &config, &err, warn, NULL);
 	if (!ret) {
 		ret = plan(config, &err);
+		if (!ret)
+			ret = wm_crossing__check(config, warn, NULL, &err);
 		if (!ret && print)
 			wm_config__print(config, stdout);
 		wm_config__free(config);
 	}
 	if (ret)
-		fprintf(stderr, "%s\n", err.text);
+		warn(err.text, NULL);
 	return ret;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* A configuration looked at without serving it: no root, nothing touched. */
+/* Checks a configuration without serving it; needs no root and changes nothing. */
 #ifndef WM_CHECK_H
 #define WM_CHECK_H
 

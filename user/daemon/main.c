@@ -5,23 +5,28 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/signalfd.h>
-#include <waymark/ctl.h>
 
 #include "check.h"
+#include "control.h"
 #include "daemon.h"
+#include "exitcode.h"
 #include "log.h"
+#include "request.h"
+#include "stdfd.h"
 
 #define DEFAULT_CONFIG "/etc/waymark/waymark.yaml"
 
-enum { OPT_MODE = 256, OPT_DETACH, OPT_CONTROL };
+enum { OPT_MODE = 256, OPT_DETACH, OPT_CONTROL, OPT_FORCE, OPT_NEW_PROGRAM };
 
 static const struct option long_options[] = {
 	{ "config", required_argument, NULL, 'c' },
 	{ "check", no_argument, NULL, 'n' },
 	{ "verbose", no_argument, NULL, 'v' },
 	{ "mode", required_argument, NULL, OPT_MODE },
+	{ "new-program", no_argument, NULL, OPT_NEW_PROGRAM },
 	{ "detach", no_argument, NULL, OPT_DETACH },
 	{ "control", required_argument, NULL, OPT_CONTROL },
+	{ "force", no_argument, NULL, OPT_FORCE },
 	{ "version", no_argument, NULL, 'V' },
 	{ "help", no_argument, NULL, 'h' },
 	{},
@@ -34,12 +39,17 @@ static const char usage[] =
 	"makes it serve what the configuration says, and answers waymark(8).\n"
 	"\n"
 	"  -c, --config FILE    configuration (default " DEFAULT_CONFIG ")\n"
-	"  -n, --check          check the configuration and exit: 0 good, 1 not\n"
+	"  -n, --check          check the configuration and exit: 0 if it is good, 1 if not\n"
 	"  -v, --verbose        say more; with -n: print the configuration in full\n"
-	"      --mode MODE      auto, native or generic, whatever the file says\n"
-	"      --control PATH   control socket, whatever the file says\n"
-	"      --detach         at the end take the program and the rules away\n"
+	"      --mode MODE      auto, native or generic; overrides the file\n"
+	"      --control PATH   control socket; overrides the file\n"
+	"      --new-program    put a new program in the place of the running one, whatever\n"
+	"                       version or sizes that has; the flow table begins empty\n"
+	"      --detach         when the daemon ends, take off the program and the rules\n"
 	"                       (default: they stay, and packets go on)\n"
+	"      --force          start although a vip takes every port of this machine's own\n"
+	"                       address, the file removes more than max-removal allows,\n"
+	"                       interfaces are on different links, or VLAN tags would be lost\n"
 	"  -V, --version\n"
 	"  -h, --help\n"
 	"\n"
@@ -53,21 +63,15 @@ struct arguments {
 
 static bool parse_mode(const char *text, struct wm_daemon_options *options)
 {
-	static const char *const words[] = {
-		[WM_MODE_AUTO] = "auto",
-		[WM_MODE_NATIVE] = "native",
-		[WM_MODE_GENERIC] = "generic",
-	};
+	int mode = wm_xdp_mode__parse(text);
 
-	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
-		if (strcmp(text, words[i]))
-			continue;
-		options->mode = i;
-		options->mode_given = true;
-		return true;
+	if (mode < 0) {
+		fprintf(stderr, "waymarkd: --mode is auto, native or generic, not %s\n", text);
+		return false;
 	}
-	fprintf(stderr, "waymarkd: --mode is auto, native or generic, not %s\n", text);
-	return false;
+	options->mode = mode;
+	options->mode_given = true;
+	return true;
 }
 
 /* -1: go on; else exit with this. */
@@ -90,8 +94,14 @@ static int parse(int argc, char **argv, struct arguments *args)
 			if (!parse_mode(optarg, &args->daemon))
 				return WM_EXIT_USAGE;
 			break;
+		case OPT_NEW_PROGRAM:
+			args->daemon.new_program = true;
+			break;
 		case OPT_DETACH:
 			args->daemon.detach = true;
+			break;
+		case OPT_FORCE:
+			args->daemon.force = true;
 			break;
 		case OPT_CONTROL:
 			args->daemon.control = optarg;
@@ -113,18 +123,18 @@ static int parse(int argc, char **argv, struct arguments *args)
 	return WM_EXIT_USAGE;
 }
 
-/* The loop takes signals from a descriptor; until it runs they wait. A log that
- * nobody reads any more is no reason to end. */
+/* The loop takes signals from a descriptor; until it runs they wait. Those that end us do
+ * so at once while the configuration is read, see wm_daemon__start(). A log that nobody
+ * reads any more is no reason to end. */
 static void set_signals(void)
 {
 	sigset_t set;
 
 	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGHUP);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGTTOU, SIG_IGN); /* a background job's log on a terminal with tostop */
 }
 
 static int serve(const struct wm_daemon_options *options)
@@ -134,6 +144,7 @@ static int serve(const struct wm_daemon_options *options)
 	int ret;
 
 	set_signals();
+	wm_log__never_wait();
 	ret = wm_daemon__start(&daemon, options, &err);
 	if (ret) {
 		wm_error("%s", err.text);
@@ -150,9 +161,15 @@ static int serve(const struct wm_daemon_options *options)
 
 int main(int argc, char **argv)
 {
-	struct arguments args = { .daemon.config = DEFAULT_CONFIG };
-	int code = parse(argc, argv, &args);
+	static const struct wm_control_ops answers = {
+		.answer = wm_request__answer, .reloaded = wm_request__reloaded,
+		.refuse = wm_request__refuse,
+	};
+	struct arguments args = { .daemon = { .config = DEFAULT_CONFIG, .answers = &answers } };
+	int code;
 
+	wm_stdfd__hold();
+	code = parse(argc, argv, &args);
 	if (code >= 0)
 		return code;
 	wm_log__init("waymarkd", args.verbose && !args.check ? WM_LOG_DEBUG : WM_LOG_INFO);

@@ -53,22 +53,28 @@ int wm_dp_clock_open(void)
 	return fd < 0 ? -errno : fd;
 }
 
-uint32_t wm_dp__tick_ns(struct wm_dp *dp, uint64_t *ns)
+bool wm_dp_tick(struct wm_dp *dp, uint32_t *tick)
 {
-	uint32_t shift = wm_dp__ctl(dp)->tick_shift & 31;
 	char packet[64] = {};
 	LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = packet, .data_size_in = sizeof(packet));
-
 	uint64_t now = coarse_ns();
 
-	if (ns)
-		*ns = jiffy_ns() << shift;
 	/* Asked once a jiffy at most: thousands of flows are touched in a row. */
 	if (dp->clock_read_ns != now) {
 		if (dp->clock_fd < 0 || bpf_prog_test_run_opts(dp->clock_fd, &run))
-			return 0;
+			return false;
 		dp->clock_read_ns = now;
 		dp->jiffies = run.retval;
 	}
-	return dp->jiffies >> shift & WM_FLOW_AGE_MASK;
+	*tick = dp->jiffies >> (wm_dp__ctl(dp)->tick_shift & 31) & WM_FLOW_AGE_MASK;
+	return true;
+}
+
+uint32_t wm_dp__tick_ns(struct wm_dp *dp, uint64_t *ns)
+{
+	uint32_t tick;
+
+	if (ns)
+		*ns = jiffy_ns() << (wm_dp__ctl(dp)->tick_shift & 31);
+	return wm_dp_tick(dp, &tick) ? tick : 0;
 }

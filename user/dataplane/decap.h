@@ -8,7 +8,7 @@
 #define WM_DECAP_H
 
 #include <stdint.h>
-#include <waymark/decap.h>
+#include <waymark/decap_abi.h>
 
 #include "addr.h"
 #include "err.h"

@@ -6,6 +6,8 @@
  */
 #include <bpf/bpf.h>
 #include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -15,6 +17,11 @@
 #include "dp.h"
 #include "log.h"
 #include "objects.h"
+
+/* The one command, and what it costs. */
+#define REPLACE "waymarkd --new-program puts one of this version in its place, without a " \
+		"gap. The flow table begins empty then: open connections go where the " \
+		"ring sends them, another real for those that began before it changed"
 
 /* BPF_F_XDP_DEV_BOUND_ONLY: younger than some headers. */
 enum { WM_XDP_DEV_BOUND_ONLY = 1 << 6 };
@@ -69,6 +76,16 @@ bool wm_dp_sizes_suit(const struct wm_params *is, const struct wm_dp_options *op
 	       is->locations == wanted.locations;
 }
 
+bool wm_dp_sizes_hold(const struct wm_params *old, const struct wm_dp_options *options)
+{
+	struct wm_params next = {};
+
+	decide_sizes(&next, options);
+	return next.dest_bits >= old->dest_bits && next.flow_buckets == old->flow_buckets &&
+	       next.vip_bits >= old->vip_bits && next.rings >= old->rings &&
+	       next.locations == old->locations && next.cpus == old->cpus;
+}
+
 static int set_size(struct bpf_object *obj, enum wm_dp_map_id id, uint64_t entries)
 {
 	struct bpf_map *map = bpf_object__find_map_by_name(obj, wm_dp_map_names[id]);
@@ -110,7 +127,23 @@ int wm_dp_new_seed(uint64_t seed[4])
 	return 0;
 }
 
-static int set_globals(struct bpf_object *obj, const struct wm_dp_options *options)
+/* Secret like the flow table's, and drawn with it: who goes on with that keeps both, so that
+ * the NIC's rules keep their meaning. */
+static int set_mac_prefix(const struct wm_dp *dp, struct wm_params *params, bool on)
+{
+	uint32_t random;
+
+	params->mac_prefix = on && dp->source ? dp->source->params.mac_prefix : 0;
+	if (!on || params->mac_prefix)
+		return 0;
+	if (getrandom(&random, sizeof(random), 0) != sizeof(random))
+		return -errno;
+	params->mac_prefix = wm_mac_prefix(random);
+	return 0;
+}
+
+static int set_globals(const struct wm_dp *dp, struct bpf_object *obj,
+		       const struct wm_dp_options *options)
 {
 	struct wm_params *params = initial(obj, DP_PARAMS, sizeof(*params));
 	struct wm_ctl *ctl = initial(obj, DP_CTL, sizeof(*ctl));
@@ -119,7 +152,8 @@ static int set_globals(struct bpf_object *obj, const struct wm_dp_options *optio
 		return -EINVAL;
 	decide_sizes(params, options);
 	ctl->tick_shift = wm_dp_tick_shift();
-	return wm_dp_new_seed((uint64_t *)ctl->flow_seed) ?: set_sizes(obj, params);
+	return wm_dp_new_seed((uint64_t *)ctl->flow_seed) ?:
+	       set_mac_prefix(dp, params, options->mac_lane) ?: set_sizes(obj, params);
 }
 
 /* The maps of a program that ran, with what they hold. */
@@ -184,7 +218,7 @@ static int choose_programs(struct bpf_object *obj, const struct wm_dp_options *o
 
 bool wm_dp_wants_kfunc(const struct wm_dp *dp, const char *interface)
 {
-	return dp->mode != WM_DP_GENERIC && !dp->no_kfunc && wm_dp_lane_kfunc(interface);
+	return dp->mode != WM_XDP_GENERIC && !dp->no_kfunc && wm_dp_lane_kfunc(interface);
 }
 
 /* Bound to this interface, where that hands marks up. */
@@ -222,7 +256,7 @@ static int load_object(struct bpf_object *obj, struct wm_err *err)
 
 int wm_dp_load(struct wm_dp *dp, const struct wm_dp_options *options, struct wm_err *err)
 {
-	const char *first = options->n_interfaces ? options->interfaces[0] : NULL;
+	const char *first = wm_dp_first(dp, options);
 	bool fresh = dp->prog_fd < 0;
 	struct bpf_object *obj;
 	int rc = open_object(&obj, options, err);
@@ -230,7 +264,9 @@ int wm_dp_load(struct wm_dp *dp, const struct wm_dp_options *options, struct wm_
 	if (rc)
 		return rc;
 	dp->kfunc = first && wm_dp_wants_kfunc(dp, first);
-	rc = fresh ? set_globals(obj, options) : reuse_maps(dp, obj);
+	rc = fresh ? set_globals(dp, obj, options) : reuse_maps(dp, obj);
+	if (!rc && fresh && dp->source)
+		rc = wm_dp_share_maps(dp->source, obj);
 	rc = rc ?: choose_programs(obj, options);
 	rc = rc ?: dp->kfunc ? bind_to(obj, first) : 0;
 	if (rc) {
@@ -241,6 +277,8 @@ int wm_dp_load(struct wm_dp *dp, const struct wm_dp_options *options, struct wm_
 	if (rc)
 		goto out_close;
 	rc = keep_program(obj, dp->kfunc, &dp->prog_fd) ?: fresh ? keep_maps(dp, obj) : 0;
+	if (!rc)
+		wm_dp_build_label(dp->prog_fd, &dp->own); /* without it the tag decides */
 	if (rc)
 		wm_err__sys(err, rc, "the built-in BPF object lacks a map or the program");
 	if (!rc && options->object) {
@@ -267,6 +305,8 @@ int wm_dp_load_port(struct wm_dp *dp, struct wm_dp_port *port, struct wm_err *er
 	rc = rc ?: load_object(obj, err);
 	if (!rc && keep_program(obj, port->kfunc, &port->prog_fd))
 		rc = wm_err__set(err, -EINVAL, "the built-in BPF object lacks the program");
+	if (!rc)
+		wm_dp_build_label(port->prog_fd, &dp->own);
 	bpf_object__close(obj);
 	return rc;
 }
@@ -287,6 +327,37 @@ int wm_dp__map_fd(const struct wm_dp *dp, const char *name)
 	return map ? dup(bpf_map__fd(map)) : -ENOENT;
 }
 
+bool wm_dp_lacks_means(int code)
+{
+	return code == -EMFILE || code == -ENFILE || code == -ENOMEM || code == -EPERM ||
+	       code == -EACCES;
+}
+
+static const char *remedy(int code)
+{
+	switch (code) {
+	case -EMFILE:
+		return "; raise LimitNOFILE, or ulimit -n";
+	case -ENFILE:
+		return "; raise the sysctl fs.file-max";
+	case -EPERM:
+	case -EACCES:
+		return "; needs CAP_BPF and CAP_SYS_ADMIN, which root has";
+	}
+	return "";
+}
+
+int wm_dp_cannot(struct wm_err *err, int code, const char *fmt, ...)
+{
+	char what[256];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(what, sizeof(what), fmt, args);
+	va_end(args);
+	return wm_err__set(err, code, "%s: %s%s", what, strerror(-code), remedy(code));
+}
+
 static int map_id_by_name(const char *name)
 {
 	for (int i = 0; i < DP_MAPS; i++)
@@ -295,19 +366,21 @@ static int map_id_by_name(const char *name)
 	return -1;
 }
 
-static void take_map(struct wm_dp *dp, uint32_t id)
+/* Fails only where the map cannot be looked at. */
+static int take_map(struct wm_dp *dp, uint32_t id)
 {
 	struct bpf_map_info info = {};
 	uint32_t len = sizeof(info);
 	int fd = bpf_map_get_fd_by_id(id), which;
 
 	if (fd < 0)
-		return;
+		return wm_dp_lacks_means(-errno) ? -errno : 0;
 	which = bpf_obj_get_info_by_fd(fd, &info, &len) ? -1 : map_id_by_name(info.name);
 	if (which >= 0 && dp->map[which].fd < 0)
 		dp->map[which].fd = fd;
 	else
 		close(fd);
+	return 0;
 }
 
 enum { MAP_IDS = 4 * DP_MAPS };
@@ -324,23 +397,45 @@ static int map_ids(int prog_fd, uint32_t ids[MAP_IDS], uint32_t *prog_id)
 	return info.nr_map_ids < MAP_IDS ? info.nr_map_ids : MAP_IDS;
 }
 
+int wm_dp_map_of(int prog_fd, const char *name)
+{
+	uint32_t ids[MAP_IDS], prog_id;
+	int n = map_ids(prog_fd, ids, &prog_id);
+
+	for (int i = 0; i < n; i++) {
+		struct bpf_map_info info = {};
+		uint32_t len = sizeof(info);
+		int fd = bpf_map_get_fd_by_id(ids[i]);
+
+		if (fd < 0)
+			continue;
+		if (!bpf_obj_get_info_by_fd(fd, &info, &len) && !strcmp(info.name, name))
+			return fd;
+		close(fd);
+	}
+	return n < 0 ? n : -ENOENT;
+}
+
 int wm_dp_take_over(struct wm_dp *dp, int prog_fd, struct wm_err *err)
 {
 	uint32_t ids[MAP_IDS], id;
-	int n;
+	int n, rc;
 
 	dp->prog_fd = prog_fd;
 	dp->adopted = true;
 	n = map_ids(prog_fd, ids, &id);
 	if (n < 0)
 		return wm_err__sys(err, n, "cannot inspect the running program");
-	for (int i = 0; i < n; i++)
-		take_map(dp, ids[i]);
+	for (int i = 0; i < n; i++) {
+		rc = take_map(dp, ids[i]);
+		if (rc)
+			return wm_dp_cannot(err, rc, "cannot open the maps of the running program "
+					    "(id %u)", id);
+	}
 	for (int i = 0; i < DP_MAPS; i++)
 		if (dp->map[i].fd < 0)
 			return wm_err__set(err, -EBUSY, "program %u is called %s but has no map "
-					   "%s: take it off first", id, WM_PROG_NAME,
-					   wm_dp_map_names[i]);
+					   "%s: " REPLACE, id, WM_PROG_NAME, wm_dp_map_names[i]);
 	return 0;
 }
 
@@ -350,7 +445,7 @@ bool wm_dp_shares_maps(const struct wm_dp *dp, int prog_fd)
 	struct bpf_map_info ours = {};
 	int n = map_ids(prog_fd, ids, &prog_id);
 
-	if (bpf_obj_get_info_by_fd(dp->map[DP_FLOWS].fd, &ours, &len))
+	if (bpf_obj_get_info_by_fd(dp->map[DP_DESTS].fd, &ours, &len))
 		return false;
 	for (int i = 0; i < n; i++)
 		if (ids[i] == ours.id)
@@ -407,10 +502,9 @@ int wm_dp_map_all(struct wm_dp *dp, struct wm_err *err)
 	memcpy(&dp->params, dp->map[DP_PARAMS].memory, sizeof(dp->params));
 	if (dp->params.magic != WM_ABI_MAGIC || dp->params.version != WM_ABI_VERSION)
 		return wm_err__set(err, -EBUSY, "the running program speaks ABI version %u, this "
-				   "is version %d: take it off first (ip link set dev ... xdp off)",
-				   dp->params.version, WM_ABI_VERSION);
+				   "is version %d: " REPLACE, dp->params.version, WM_ABI_VERSION);
 	if (!sizes_agree(dp))
 		return wm_err__set(err, -EBUSY, "the running program's maps have sizes that it "
-				   "does not state: take it off first");
+				   "does not state: " REPLACE);
 	return 0;
 }

@@ -51,27 +51,33 @@ static int look(const char *interface, struct occupants *o, struct wm_err *err)
 	return rc;
 }
 
-static bool ours(uint32_t prog_id)
+/* 1 or 0; -errno: it cannot be known. */
+static int ours(uint32_t prog_id)
 {
 	char name[BPF_OBJ_NAME_LEN] = "";
 	int fd = bpf_prog_get_fd_by_id(prog_id);
 
 	if (fd < 0)
-		return false;
+		return wm_dp_lacks_means(-errno) ? -errno : 0;
 	wm_dp_prog_name(fd, name);
 	close(fd);
 	return wm_dp_is_ours(name);
 }
 
-uint32_t wm_dp_on_queues(const char *interface)
+int64_t wm_dp_on_queues(const char *interface)
 {
 	struct occupants o;
+	int rc = look(interface, &o, NULL);
 
-	if (look(interface, &o, NULL))
-		return 0;
-	wm_queueset__each(id, &o.there)
-		if (o.program[id] && ours(o.program[id]))
+	if (rc)
+		return wm_dp_lacks_means(rc) ? rc : 0;
+	wm_queueset__each(id, &o.there) {
+		rc = o.program[id] ? ours(o.program[id]) : 0;
+		if (rc < 0)
+			return rc;
+		if (rc)
 			return o.program[id];
+	}
 	return 0;
 }
 
@@ -91,7 +97,12 @@ static int check_each(const char *interface, const struct wm_queueset *queues,
 	char there[WM_QUEUESET_TEXT];
 
 	wm_queueset__each(id, queues) {
-		if (o->program[id] && !ours(o->program[id]))
+		int is_ours = o->program[id] ? ours(o->program[id]) : 1;
+
+		if (is_ours < 0)
+			return wm_dp_cannot(err, is_ours, "cannot open XDP program %u of rx queue "
+					    "%u of %s", o->program[id], id, interface);
+		if (!is_ours)
 			return refuse_occupied(interface, id, o->program[id], err);
 		/* Of a device that is down the kernel lists nothing. */
 		if (!wm_queueset__has(&o->there, id) && wm_queueset__count(&o->there))
@@ -174,6 +185,19 @@ int wm_dp_place_queues(const struct wm_dp_port *port, const struct wm_queueset *
 	if (rc)
 		take_off(port, fresh);
 	return rc;
+}
+
+/* Of a device that is down nothing is listed: then there is nothing to complain of. */
+bool wm_dp_queues_served(const struct wm_dp_port *port)
+{
+	struct occupants o;
+
+	if (look(port->name, &o, NULL))
+		return true;
+	wm_queueset__each(id, &port->queues)
+		if (wm_queueset__has(&o.there, id) && o.program[id] != port->prog_id)
+			return false;
+	return true;
 }
 
 void wm_dp_leave_queues(const struct wm_dp_port *port, const struct wm_queueset *keep)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Loading and attaching the software NIC.
+ * Loading and attaching the softnic.
  *
  * What is pinned in a NIC's directory:
  *   softnic_rules, softnic_ctl, softnic_stats   its maps, shared by its ports
@@ -27,7 +27,7 @@
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
-#include <waymark/softnic.h>
+#include <waymark/softnic_abi.h>
 
 #include "objects.h"
 
@@ -49,7 +49,7 @@ struct plan {
 static int map_path(char *path, const char *dir, const char *name, struct wm_err *err)
 {
 	if (snprintf(path, PATH_SIZE, "%s/%s", dir, name) >= PATH_SIZE)
-		return wm_err__set(err, -ENAMETOOLONG, "software NIC: %s is too long", dir);
+		return wm_err__set(err, -ENAMETOOLONG, "softnic: %s is too long", dir);
 	return 0;
 }
 
@@ -69,7 +69,7 @@ static int find_device(const char *name, int *ifindex, struct wm_err *err)
 {
 	*ifindex = if_nametoindex(name);
 	if (!*ifindex)
-		return wm_err__sys(err, -errno, "software NIC: device %s", name);
+		return wm_err__sys(err, -errno, "softnic: device %s", name);
 	return 0;
 }
 
@@ -80,11 +80,11 @@ static int make_dir(const char *dir, bool *made, struct wm_err *err)
 
 	*made = !mkdir(dir, 0700);
 	if (!*made && errno != EEXIST)
-		return wm_err__sys(err, -errno, "software NIC: make directory %s", dir);
+		return wm_err__sys(err, -errno, "softnic: make directory %s", dir);
 	if (statfs(dir, &fs))
-		ret = wm_err__sys(err, -errno, "software NIC: %s", dir);
+		ret = wm_err__sys(err, -errno, "softnic: %s", dir);
 	else if (fs.f_type != BPF_FS_MAGIC)
-		ret = wm_err__set(err, -EINVAL, "software NIC: %s is on no bpffs; mount one: "
+		ret = wm_err__set(err, -EINVAL, "softnic: %s is on no bpffs; mount one: "
 				  "mount -t bpf bpf DIRECTORY", dir);
 	if (ret && *made)
 		rmdir(dir);
@@ -105,7 +105,7 @@ static int read_ctl(const char *dir, struct wm_softnic_ctl *ctl, struct wm_err *
 		return ret;
 	fd = bpf_obj_get(path);
 	if (fd < 0)
-		return wm_err__sys(err, fd, "software NIC: %s", path);
+		return wm_err__sys(err, fd, "softnic: %s", path);
 	ret = bpf_obj_get_info_by_fd(fd, &info, &len);
 	if (!ret && info.value_size != sizeof(*ctl))
 		ret = -EPROTO;
@@ -115,7 +115,7 @@ static int read_ctl(const char *dir, struct wm_softnic_ctl *ctl, struct wm_err *
 		ret = -EPROTO;
 	close(fd);
 	if (ret)
-		wm_err__sys(err, ret, "software NIC: %s was made by another version", path);
+		wm_err__sys(err, ret, "softnic: %s was made by another version", path);
 	return ret;
 }
 
@@ -131,11 +131,11 @@ static int read_capacity(const char *dir, uint32_t *capacity, struct wm_err *err
 		return ret;
 	fd = bpf_obj_get(path);
 	if (fd < 0)
-		return fd == -ENOENT ? fd : wm_err__sys(err, fd, "software NIC: %s", path);
+		return fd == -ENOENT ? fd : wm_err__sys(err, fd, "softnic: %s", path);
 	ret = bpf_obj_get_info_by_fd(fd, &info, &len);
 	close(fd);
 	if (ret)
-		return wm_err__sys(err, ret, "software NIC: %s", path);
+		return wm_err__sys(err, ret, "softnic: %s", path);
 	*capacity = info.max_entries;
 	return 0;
 }
@@ -159,7 +159,7 @@ static int settle_sizes(struct plan *plan, struct wm_err *err)
 		return ret;
 	if ((plan->capacity && plan->capacity != capacity) ||
 	    (plan->mark_bits && plan->mark_bits != ctl.mark_bits))
-		return wm_err__set(err, -EINVAL, "software NIC: %s has %u rules and %u bits of "
+		return wm_err__set(err, -EINVAL, "softnic: %s has %u rules and %u bits of "
 				   "mark already; detach its ports first to change that",
 				   plan->pin_dir, capacity, ctl.mark_bits);
 	plan->capacity = capacity;
@@ -176,7 +176,7 @@ static int open_object(struct bpf_object **obj, const char *only, struct wm_err 
 
 	*obj = bpf_object__open_mem(wm_object_softnic.data, wm_object_softnic.len, &opts);
 	if (!*obj)
-		return wm_err__sys(err, -errno, "software NIC: open the BPF object");
+		return wm_err__sys(err, -errno, "softnic: open the BPF object");
 	bpf_object__for_each_program(prog, *obj)
 		bpf_program__set_autoload(prog, !strcmp(bpf_program__name(prog), only));
 	return 0;
@@ -199,7 +199,7 @@ static int prepare(struct bpf_object *obj, const struct plan *plan, struct wm_er
 			ret = bpf_map__set_max_entries(map, plan->capacity);
 	}
 	if (ret)
-		wm_err__sys(err, ret, "software NIC: prepare the BPF object");
+		wm_err__sys(err, ret, "softnic: prepare the BPF object");
 	return ret;
 }
 
@@ -215,7 +215,7 @@ static int write_ctl(struct bpf_object *obj, const struct plan *plan, struct wm_
 	ret = bpf_map_update_elem(bpf_object__find_map_fd_by_name(obj, WM_SOFTNIC_CTL), &zero,
 				  &ctl, BPF_ANY);
 	if (ret)
-		wm_err__sys(err, ret, "software NIC: set up %s", plan->pin_dir);
+		wm_err__sys(err, ret, "softnic: set up %s", plan->pin_dir);
 	return ret;
 }
 
@@ -272,14 +272,14 @@ static int attach_and_pin(struct bpf_program *prog, const struct plan *plan, str
 	}
 	ret = swap(plan->ifindex, fd, old_fd);
 	if (ret) {
-		wm_err__sys(err, ret, "software NIC: attach to %s%s", plan->port, ret == -EBUSY ?
+		wm_err__sys(err, ret, "softnic: attach to %s%s", plan->port, ret == -EBUSY ?
 			    " (it has an XDP program that is not this NIC's)" : "");
 		goto out;
 	}
 	unlink(path);
 	ret = bpf_program__pin(prog, path);
 	if (ret) {
-		wm_err__sys(err, ret, "software NIC: pin %s", path);
+		wm_err__sys(err, ret, "softnic: pin %s", path);
 		swap(plan->ifindex, -1, fd);
 	}
 out:
@@ -301,7 +301,7 @@ static int load_and_attach(const struct plan *plan, struct wm_err *err)
 		goto close_object;
 	ret = bpf_object__load(obj);
 	if (ret) {
-		wm_err__sys(err, ret, "software NIC: load the BPF object (as root?)");
+		wm_err__sys(err, ret, "softnic: load the BPF object (as root?)");
 		goto unpin;
 	}
 	ret = plan->fresh ? write_ctl(obj, plan, err) : 0;
@@ -321,10 +321,10 @@ static int check_request(const __u8 mac[6], uint32_t mark_bits, struct wm_err *e
 	static const __u8 none[6];
 
 	if (mac[0] & 1 || !memcmp(mac, none, sizeof(none)))
-		return wm_err__set(err, -EINVAL, "software NIC: the balancer's MAC address must be "
+		return wm_err__set(err, -EINVAL, "softnic: the balancer's MAC address must be "
 				   "one device's, not a group's");
 	if (mark_bits > 32)
-		return wm_err__set(err, -EINVAL, "software NIC: a mark has 1 to 32 bits, not %u",
+		return wm_err__set(err, -EINVAL, "softnic: a mark has 1 to 32 bits, not %u",
 				   mark_bits);
 	return 0;
 }
@@ -379,12 +379,12 @@ int wm_softnic__detach(const char *port, const char *pin_dir, struct wm_err *err
 		return ret;
 	fd = bpf_obj_get(path);
 	if (fd < 0)
-		return wm_err__sys(err, fd, "software NIC: %s is no port of %s", port, pin_dir);
+		return wm_err__sys(err, fd, "softnic: %s is no port of %s", port, pin_dir);
 	if (ifindex && is_attached(ifindex, fd))
 		ret = swap(ifindex, -1, fd);
 	close(fd);
 	if (ret)
-		return wm_err__sys(err, ret, "software NIC: detach from %s", port);
+		return wm_err__sys(err, ret, "softnic: detach from %s", port);
 	unlink(path);
 	if (!has_ports(pin_dir)) {
 		unpin_maps(pin_dir);

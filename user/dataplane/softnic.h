@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Puts the software NIC (bpf/softnic.bpf.c) on ports of a wire. A NIC is a
+ * Puts the softnic (bpf/softnic.bpf.c) on ports of a wire. A NIC is a
  * directory on a bpffs with its maps; each attach with that directory adds a port to
  * it. Programs and maps stay when the process ends. Needs root.
  */

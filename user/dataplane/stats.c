@@ -16,17 +16,29 @@ const char *const wm_counter_texts[WM_COUNTERS_USED] = {
 #undef TEXT
 };
 
+uint32_t wm_dp__counting_cpus(void)
+{
+	int cpus = libbpf_num_possible_cpus();
+
+	return cpus < WM_CPUS_MAX ? cpus : WM_CPUS_MAX;
+}
+
 void wm_dp__counters(struct wm_dp *dp, uint64_t out[WM_COUNTERS_MAX], uint64_t *bytes)
 {
 	const volatile struct wm_cpu_stats *cpu = dp->map[DP_STATS].memory;
 
 	memset(out, 0, WM_COUNTERS_MAX * sizeof(*out));
 	*bytes = 0;
-	for (int i = 0; i < libbpf_num_possible_cpus() && i < WM_CPUS_MAX; i++) {
+	for (uint32_t i = 0; i < wm_dp__counting_cpus(); i++) {
 		for (int c = 0; c < WM_COUNTERS_USED; c++)
 			out[c] += cpu[i].counter[c];
 		*bytes += cpu[i].bytes;
 	}
+}
+
+struct wm_dp_counter_maps wm_dp__counter_maps(const struct wm_dp *dp)
+{
+	return (struct wm_dp_counter_maps){ dp->map[DP_STATS].fd, dp->map[DP_DEST_STATS].fd };
 }
 
 static struct wm_dest_stats *stats_of(struct wm_dp *dp, uint32_t cpu, uint16_t id)

@@ -107,17 +107,17 @@ static int explain(const char *device, int error, struct wm_err *err)
 	return wm_err__sys(err, error, "cannot attach an XDP program to %s", device);
 }
 
-int wm_xskprog__attach(struct wm_xskprog *prog, const char *device, enum wm_xskprog_mode mode,
+int wm_xskprog__attach(struct wm_xskprog *prog, const char *device, enum wm_xdp_mode mode,
 		       struct wm_err *err)
 {
 	int ifindex = if_nametoindex(device), ret = -EOPNOTSUPP;
 
 	if (!ifindex)
 		return wm_err__sys(err, -ENODEV, "%s", device);
-	if (mode != WM_XSKPROG_GENERIC)
+	if (mode != WM_XDP_GENERIC)
 		ret = attach_as(prog, ifindex, XDP_FLAGS_DRV_MODE);
-	if (ret && ret != -EBUSY && ret != -EEXIST && mode != WM_XSKPROG_NATIVE) {
-		if (mode == WM_XSKPROG_AUTO)
+	if (ret && ret != -EBUSY && ret != -EEXIST && mode != WM_XDP_NATIVE) {
+		if (mode == WM_XDP_AUTO)
 			wm_warn("%s: no native XDP (%s), using generic mode: correct, but slow",
 				device, strerror(-ret));
 		ret = attach_as(prog, ifindex, XDP_FLAGS_SKB_MODE);
@@ -128,7 +128,7 @@ int wm_xskprog__attach(struct wm_xskprog *prog, const char *device, enum wm_xskp
 
 const char *wm_xskprog__mode(const struct wm_xskprog *prog)
 {
-	return prog->generic ? "generic" : "native";
+	return wm_xdp_mode_words[prog->generic ? WM_XDP_GENERIC : WM_XDP_NATIVE];
 }
 
 int wm_xskprog__counts(const struct wm_xskprog *prog, struct wm_xsk_counts *counts)

@@ -7,13 +7,13 @@
 #define WM_XSKPROG_H
 
 #include <stdint.h>
-#include <waymark/xsk.h>
+#include <waymark/xsk_abi.h>
 
 #include "err.h"
+#include "xdpmode.h"
 
 struct wm_xskprog;
 
-enum wm_xskprog_mode { WM_XSKPROG_AUTO, WM_XSKPROG_NATIVE, WM_XSKPROG_GENERIC };
 
 /* Load it; no packet meets it yet. */
 int wm_xskprog__load(struct wm_xskprog **prog, const struct wm_xsk_filter *filter,
@@ -22,7 +22,7 @@ int wm_xskprog__load(struct wm_xskprog **prog, const struct wm_xsk_filter *filte
 int wm_xskprog__map(const struct wm_xskprog *prog);
 /* -EBUSY: the device has an XDP program. -EOPNOTSUPP: its driver has no XDP, and
  * generic mode was ruled out. */
-int wm_xskprog__attach(struct wm_xskprog *prog, const char *device, enum wm_xskprog_mode mode,
+int wm_xskprog__attach(struct wm_xskprog *prog, const char *device, enum wm_xdp_mode mode,
 		       struct wm_err *err);
 const char *wm_xskprog__mode(const struct wm_xskprog *prog); /* "native" or "generic" */
 /* Summed over the CPUs. */

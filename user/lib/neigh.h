@@ -17,6 +17,7 @@
 struct wm_hop {
 	struct wm_addr via;
 	int ifindex;
+	uint32_t mtu; /* that the route was given; 0: none */
 };
 
 struct wm_neigh;
@@ -39,6 +40,10 @@ int wm_neigh__read(struct wm_neigh *neigh);
  */
 int wm_neigh__route(struct wm_neigh *neigh, const struct wm_addr *to, int ifindex,
 		    struct wm_hop *hop);
+
+/* The same through this device, if some route leads there. */
+int wm_neigh__route_by(struct wm_neigh *neigh, const struct wm_addr *to, int ifindex,
+		       struct wm_hop *hop);
 
 /* Its link address. -ENOENT: not known (yet). */
 int wm_neigh__find(struct wm_neigh *neigh, const struct wm_hop *hop, uint8_t mac[6]);

@@ -21,6 +21,7 @@ enum {
 	RECEIVE_SIZE = 32 * 1024, /* what the kernel fills when it dumps */
 	SOCKET_BUFFER = 1 << 20,  /* a small answer counts for about 1 KiB */
 	ANSWERS_MAX = 4 * WM_NL_BATCH, /* received for one batch: stale ones as well */
+	READS_MAX = 64,           /* at a time, of what nobody asked for */
 };
 
 struct wm_nl {
@@ -39,11 +40,32 @@ static ssize_t socket_send(void *arg, const void *data, size_t len)
 	return mnl_socket_sendto(nl->socket, data, len);
 }
 
+/* As recv(), and 0 for what does not come from the kernel. A message that is cut is one
+ * that was lost. */
+static ssize_t receive_from_kernel(int fd, void *data, size_t size)
+{
+	struct sockaddr_nl from = {};
+	struct iovec where = { data, size };
+	struct msghdr msg = { .msg_name = &from, .msg_namelen = sizeof(from),
+			      .msg_iov = &where, .msg_iovlen = 1 };
+	ssize_t got = recvmsg(fd, &msg, MSG_DONTWAIT);
+
+	if (got < 0)
+		return got;
+	if (msg.msg_namelen != sizeof(from) || from.nl_pid)
+		return 0;
+	if (msg.msg_flags & MSG_TRUNC) {
+		errno = ENOBUFS;
+		return -1;
+	}
+	return got;
+}
+
 static ssize_t socket_receive(void *arg, void *data, size_t size)
 {
 	const struct wm_nl *nl = arg;
 
-	return recv(mnl_socket_get_fd(nl->socket), data, size, MSG_DONTWAIT);
+	return receive_from_kernel(mnl_socket_get_fd(nl->socket), data, size);
 }
 
 static void socket_close(void *arg)
@@ -126,6 +148,12 @@ void wm_nl__close(struct wm_nl *nl)
 	free(nl);
 }
 
+/* mnl_nlmsg_ok() takes a length of 2 GiB and more for a negative one, and so for a small one. */
+static bool is_whole(const struct nlmsghdr *msg, int len)
+{
+	return len > 0 && mnl_nlmsg_ok(msg, len) && msg->nlmsg_len <= (uint32_t)len;
+}
+
 /* --- requests --- */
 
 void wm_nl__begin(struct wm_nl *nl)
@@ -174,7 +202,7 @@ static void read_words(const struct nlmsghdr *msg, char *words)
 	if (!(msg->nlmsg_flags & NLM_F_ACK_TLVS))
 		return;
 	if (!(msg->nlmsg_flags & NLM_F_CAPPED) && e->msg.nlmsg_len > sizeof(e->msg))
-		skip += e->msg.nlmsg_len - sizeof(e->msg);
+		skip += MNL_ALIGN(e->msg.nlmsg_len - sizeof(e->msg));
 	if (skip > mnl_nlmsg_get_payload_len(msg))
 		return;
 	mnl_attr_for_each(attr, msg, skip) {
@@ -188,7 +216,8 @@ static void read_words(const struct nlmsghdr *msg, char *words)
 	}
 }
 
-/* Receive until nothing is there. ENOBUFS says that answers were lost. */
+/* One datagram; 0: not the kernel's, -1: nothing is there. ENOBUFS says that answers were
+ * lost. */
 static ssize_t receive(struct wm_nl *nl)
 {
 	ssize_t got;
@@ -207,6 +236,12 @@ static int send_all(struct wm_nl *nl)
 		sent = nl->io.send(nl->io.arg, nl->out, length(nl));
 	while (sent < 0 && errno == EINTR);
 	return sent < 0 ? -errno : 0;
+}
+
+/* What an answer says, as 0 or -errno. */
+static int result_of(int error)
+{
+	return error > 0 || error < -4095 ? -EPROTO : error;
 }
 
 /* What is left of a batch: the next request whose answer is due. */
@@ -228,7 +263,7 @@ static void take_answers(struct run *run, const struct nlmsghdr *msg, int len)
 {
 	char words[WM_NL_WORDS];
 
-	for (; mnl_nlmsg_ok(msg, len); msg = mnl_nlmsg_next(msg, &len)) {
+	for (; is_whole(msg, len); msg = mnl_nlmsg_next(msg, &len)) {
 		const struct nlmsgerr *e = mnl_nlmsg_get_payload(msg);
 		uint32_t i = msg->nlmsg_seq - run->nl->seq;
 
@@ -238,7 +273,7 @@ static void take_answers(struct run *run, const struct nlmsghdr *msg, int len)
 		lose(run, i);
 		read_words(msg, words);
 		run->next++;
-		run->answer(run->arg, i, e->error, words);
+		run->answer(run->arg, i, result_of(e->error), words);
 	}
 }
 
@@ -253,7 +288,7 @@ int wm_nl__run(struct wm_nl *nl, wm_nl_answer answer, void *arg)
 	ret = send_all(nl);
 	for (int tries = 0; !ret && run.next < nl->n && tries < ANSWERS_MAX; tries++) {
 		got = receive(nl);
-		if (got <= 0)
+		if (got < 0)
 			break;
 		take_answers(&run, (struct nlmsghdr *)nl->in, got);
 	}
@@ -277,17 +312,21 @@ static void take_end(struct question *q, const struct nlmsghdr *msg)
 {
 	q->done = true;
 	if (mnl_nlmsg_get_payload_len(msg) >= sizeof(int))
-		q->result = *(const int *)mnl_nlmsg_get_payload(msg);
+		q->result = result_of(*(const int *)mnl_nlmsg_get_payload(msg));
 	if (q->words && msg->nlmsg_type == NLMSG_ERROR &&
 	    mnl_nlmsg_get_payload_len(msg) >= sizeof(struct nlmsgerr))
 		read_words(msg, q->words);
 }
 
-static void take_parts(struct question *q, const struct nlmsghdr *msg, int len)
+/* False: there is nothing in it for us. */
+static bool take_parts(struct question *q, const struct nlmsghdr *msg, int len)
 {
-	for (; !q->done && mnl_nlmsg_ok(msg, len); msg = mnl_nlmsg_next(msg, &len)) {
+	bool any = false;
+
+	for (; !q->done && is_whole(msg, len); msg = mnl_nlmsg_next(msg, &len)) {
 		if (msg->nlmsg_seq != q->seq)
 			continue;
+		any = true;
 		if (msg->nlmsg_type == NLMSG_DONE || msg->nlmsg_type == NLMSG_ERROR) {
 			take_end(q, msg);
 			continue;
@@ -299,6 +338,7 @@ static void take_parts(struct question *q, const struct nlmsghdr *msg, int len)
 		 * where (generic netlink) its parts do not say that they are parts. */
 		q->done = !q->dump && !(msg->nlmsg_flags & NLM_F_MULTI);
 	}
+	return any;
 }
 
 int wm_nl__ask(struct wm_nl *nl, int (*each)(const struct nlmsghdr *msg, void *arg), void *arg,
@@ -306,8 +346,8 @@ int wm_nl__ask(struct wm_nl *nl, int (*each)(const struct nlmsghdr *msg, void *a
 {
 	struct question q = { .seq = nl->seq, .each = each, .arg = arg, .words = words };
 	const struct nlmsghdr *asked = (const struct nlmsghdr *)nl->out;
+	int ret, strays = 0;
 	ssize_t got;
-	int ret;
 
 	if (words)
 		words[0] = '\0';
@@ -315,11 +355,49 @@ int wm_nl__ask(struct wm_nl *nl, int (*each)(const struct nlmsghdr *msg, void *a
 	ret = send_all(nl);
 	while (!ret && !q.done) {
 		got = receive(nl);
-		if (got <= 0)
+		if (got < 0 || strays > ANSWERS_MAX)
 			return -EIO;
-		take_parts(&q, (struct nlmsghdr *)nl->in, got);
+		strays += !take_parts(&q, (struct nlmsghdr *)nl->in, got);
 	}
 	if (!ret && q.broken)
 		return -EPROTO;
 	return ret ? ret : q.result;
+}
+
+/* --- reading --- */
+
+const void *wm_nl__head(const struct nlmsghdr *msg, size_t size)
+{
+	return mnl_nlmsg_get_payload_len(msg) >= size ? mnl_nlmsg_get_payload(msg) : NULL;
+}
+
+bool wm_nl__copy(const struct nlattr *attr, void *to, size_t size)
+{
+	if (!attr || mnl_attr_get_payload_len(attr) < size)
+		return false;
+	memcpy(to, mnl_attr_get_payload(attr), size);
+	return true;
+}
+
+int wm_nl__hear(struct mnl_socket *socket, void (*each)(const struct nlmsghdr *msg, void *arg),
+		void *arg)
+{
+	union {
+		struct nlmsghdr head;
+		char bytes[RECEIVE_SIZE];
+	} buffer;
+
+	for (int i = 0; i < READS_MAX; i++) {
+		ssize_t got = receive_from_kernel(mnl_socket_get_fd(socket), &buffer,
+						  sizeof(buffer));
+		const struct nlmsghdr *msg = &buffer.head;
+		int len = got;
+
+		if (got < 0 && errno != EINTR)
+			return errno == EAGAIN ? 0 : -errno;
+		for (; is_whole(msg, len); msg = mnl_nlmsg_next(msg, &len))
+			if (msg->nlmsg_type >= NLMSG_MIN_TYPE)
+				each(msg, arg);
+	}
+	return 0;
 }

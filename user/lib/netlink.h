@@ -7,6 +7,7 @@
 #define WM_NETLINK_H
 
 #include <libmnl/libmnl.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -54,5 +55,22 @@ int wm_nl__run(struct wm_nl *nl, wm_nl_answer answer, void *arg);
  * messages that come back. 0 or -errno; `words` (WM_NL_WORDS bytes) may be NULL. */
 int wm_nl__ask(struct wm_nl *nl, int (*each)(const struct nlmsghdr *msg, void *arg), void *arg,
 	       char *words);
+
+/* --- reading --- */
+
+/* The header behind the netlink header; NULL if the message is too short for one. */
+const void *wm_nl__head(const struct nlmsghdr *msg, size_t size);
+/* An attribute's first `size` bytes, wherever they lie; false if there are fewer, or if
+ * attr is NULL. */
+bool wm_nl__copy(const struct nlattr *attr, void *to, size_t size);
+
+/*
+ * Hand out what the kernel sent by itself to a socket that is in its groups; never waits.
+ * Other processes may write to such a socket, too: what does not come from the kernel is
+ * passed over. It ends after a number of reads, so that a flood of them does not hold up
+ * who calls: the socket stays readable then. 0 or -errno; -ENOBUFS: something was missed.
+ */
+int wm_nl__hear(struct mnl_socket *socket, void (*each)(const struct nlmsghdr *msg, void *arg),
+		void *arg);
 
 #endif

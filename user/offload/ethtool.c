@@ -25,16 +25,23 @@ static int request(int fd, const char *interface, void *data)
 	if (strlen(interface) >= sizeof(ifr.ifr_name))
 		return -ENAMETOOLONG;
 	strcpy(ifr.ifr_name, interface);
-	return ioctl(fd, SIOCETHTOOL, &ifr) ? -errno : 0;
+	return ioctl(fd, SIOCETHTOOL, &ifr) < 0 ? -errno : 0; /* above 0: what it did not do */
 }
 
-static int count_features(int fd, const char *interface)
+/* --- features --- */
+
+static int ask(const struct wm_ethtool_io *io, void *data)
+{
+	return io->request(io->arg, data);
+}
+
+static int count_features(const struct wm_ethtool_io *io)
 {
 	struct {
 		struct ethtool_sset_info head;
 		uint32_t count;
 	} set = { .head = { .cmd = ETHTOOL_GSSET_INFO, .sset_mask = 1ull << ETH_SS_FEATURES } };
-	int ret = request(fd, interface, &set);
+	int ret = ask(io, &set);
 
 	if (ret)
 		return ret;
@@ -42,7 +49,7 @@ static int count_features(int fd, const char *interface)
 }
 
 /* The feature's number, or -ENOENT. */
-static int number_of(int fd, const char *interface, const char *name, int n)
+static int number_of(const struct wm_ethtool_io *io, const char *name, int n)
 {
 	struct ethtool_gstrings *strings;
 	int ret;
@@ -53,7 +60,7 @@ static int number_of(int fd, const char *interface, const char *name, int n)
 	strings->cmd = ETHTOOL_GSTRINGS;
 	strings->string_set = ETH_SS_FEATURES;
 	strings->len = n;
-	ret = request(fd, interface, strings);
+	ret = ask(io, strings);
 	for (int i = 0; !ret && i < n; i++)
 		if (!strncmp((char *)strings->data + i * ETH_GSTRING_LEN, name, ETH_GSTRING_LEN))
 			ret = i + 1;
@@ -61,7 +68,7 @@ static int number_of(int fd, const char *interface, const char *name, int n)
 	return ret > 0 ? ret - 1 : ret ? ret : -ENOENT;
 }
 
-static int state_of(int fd, const char *interface, int number, int n)
+static int state_of(const struct wm_ethtool_io *io, int number, int n)
 {
 	struct ethtool_get_features_block *block;
 	struct ethtool_gfeatures *all;
@@ -73,7 +80,7 @@ static int state_of(int fd, const char *interface, int number, int n)
 		return -ENOMEM;
 	all->cmd = ETHTOOL_GFEATURES;
 	all->size = blocks;
-	ret = request(fd, interface, all);
+	ret = ask(io, all);
 	block = &all->features[number / 32];
 	if (!ret)
 		ret = block->active & bit ? WM_FEATURE_ON :
@@ -83,19 +90,58 @@ static int state_of(int fd, const char *interface, int number, int n)
 	return ret;
 }
 
+/* What the driver made of it has to be asked for. */
+static int request_state(const struct wm_ethtool_io *io, int number, int n, bool on)
+{
+	struct ethtool_sfeatures *all;
+	int blocks = (n + 31) / 32, ret;
+	uint32_t bit = 1u << number % 32;
+
+	all = calloc(1, sizeof(*all) + blocks * sizeof(all->features[0]));
+	if (!all)
+		return -ENOMEM;
+	all->cmd = ETHTOOL_SFEATURES;
+	all->size = blocks;
+	all->features[number / 32].valid = bit;
+	all->features[number / 32].requested = on ? bit : 0;
+	ret = ask(io, all);
+	free(all);
+	return ret;
+}
+
+int wm_ethtool__state(const struct wm_ethtool_io *io, const char *name)
+{
+	int n = count_features(io), number = n < 0 ? n : number_of(io, name, n);
+
+	if (number == -ENOENT)
+		return WM_FEATURE_NONE;
+	return number < 0 ? number : state_of(io, number, n);
+}
+
+int wm_ethtool__switch(const struct wm_ethtool_io *io, const char *name, bool on)
+{
+	int n = count_features(io), number = n < 0 ? n : number_of(io, name, n), ret;
+
+	if (number < 0)
+		return number;
+	ret = request_state(io, number, n, on);
+	if (!ret)
+		ret = state_of(io, number, n);
+	if (ret < 0)
+		return ret;
+	return (ret == WM_FEATURE_ON) == on ? 0 : -EOPNOTSUPP;
+}
+
 int wm_ethtool__feature(const char *interface, const char *name)
 {
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), n, number, ret;
+	struct wm_ethtool_io io;
+	int ret = wm_ethtool__open(&io, interface);
 
-	if (fd < 0)
-		return -errno;
-	ret = n = count_features(fd, interface);
-	if (n >= 0)
-		ret = number = number_of(fd, interface, name, n);
-	if (ret >= 0)
-		ret = state_of(fd, interface, number, n);
-	close(fd);
-	return ret == -ENOENT ? WM_FEATURE_NONE : ret;
+	if (ret)
+		return ret;
+	ret = wm_ethtool__state(&io, name);
+	io.close(io.arg);
+	return ret;
 }
 
 /* --- a driver --- */

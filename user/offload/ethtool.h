@@ -4,6 +4,7 @@
 #define WM_ETHTOOL_H
 
 #include <linux/ethtool.h>
+#include <stdbool.h>
 
 enum wm_feature {
 	WM_FEATURE_NONE,  /* the driver does not have it */
@@ -24,6 +25,12 @@ struct wm_ethtool_io {
 
 /* That of an interface, which is looked up by each request. 0 or -errno. */
 int wm_ethtool__open(struct wm_ethtool_io *io, const char *interface);
+
+/* State of a feature, as above. */
+int wm_ethtool__state(const struct wm_ethtool_io *io, const char *name);
+/* Switch it. -EOPNOTSUPP: the driver does not let it be switched; -ENOENT: no kernel's feature
+ * has this name. */
+int wm_ethtool__switch(const struct wm_ethtool_io *io, const char *name, bool on);
 
 /* The driver's name, as `ethtool -i` shows it. 0 or -errno. */
 int wm_ethtool__driver(const struct wm_ethtool_io *io, char name[ETHTOOL_BUSINFO_LEN]);

@@ -21,32 +21,29 @@
 #include "flower.h"
 
 #include <errno.h>
-#include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "devlink.h"
 #include "ethtool.h"
 #include "flower_msg.h"
-#include "flower_steer.h"
 #include "handles.h"
 #include "log.h"
+#include "monotonic.h"
+#include "tc.h"
 
 enum {
 	MARK_BITS = 16,  /* what drivers take */
 	WORDS_KEPT = 16, /* different refusals that are told */
-	PROBE_HANDLE = 1,
 };
 
 struct wm_offload {
-	struct wm_nl *nl;
-	char interface[IF_NAMESIZE];
-	int ifindex;    /* 0: not known */
+	struct wm_tc tc;
 	bool uncertain; /* look the device and its qdisc up before the next batch */
 	struct wm_offload_caps caps;
+	uint32_t mac_prefix; /* 0: marks are skbedit's */
 	struct wm_handles handles;
 	uint16_t queue[WM_QUEUES_MAX]; /* that rules lead to, if there are any */
 	size_t n_queues;
@@ -55,81 +52,30 @@ struct wm_offload {
 	size_t n_told;
 };
 
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000000000ull + ts.tv_nsec;
-}
-
 /* --- the device --- */
 
-static int read_link(const struct nlmsghdr *msg, void *arg)
-{
-	const struct ifinfomsg *link = mnl_nlmsg_get_payload(msg);
-
-	if (msg->nlmsg_type == RTM_NEWLINK && mnl_nlmsg_get_payload_len(msg) >= sizeof(*link))
-		*(int *)arg = link->ifi_index;
-	return MNL_CB_OK;
-}
-
-static int look_up(struct wm_offload *off, int *ifindex)
-{
-	struct nlmsghdr *msg;
-	int ret;
-
-	wm_nl__begin(off->nl);
-	msg = wm_nl__add(off->nl, RTM_GETLINK, 0);
-	mnl_nlmsg_put_extra_header(msg, sizeof(struct ifinfomsg));
-	mnl_attr_put_strz(msg, IFLA_IFNAME, off->interface);
-	*ifindex = 0;
-	ret = wm_nl__ask(off->nl, read_link, ifindex, NULL);
-	return ret ? ret : *ifindex ? 0 : -ENODEV;
-}
-
-/* A qdisc of the kind ingress serves as well, and answers with -EEXIST. */
-static int make_qdisc(struct wm_offload *off, char *words)
-{
-	struct nlmsghdr *msg;
-	struct tcmsg *tcm;
-	int ret;
-
-	wm_nl__begin(off->nl);
-	msg = wm_nl__add(off->nl, RTM_NEWQDISC, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL);
-	tcm = mnl_nlmsg_put_extra_header(msg, sizeof(*tcm));
-	tcm->tcm_ifindex = off->ifindex;
-	tcm->tcm_parent = TC_H_CLSACT;
-	tcm->tcm_handle = TC_H_MAKE(TC_H_CLSACT, 0);
-	mnl_attr_put_strz(msg, TCA_KIND, "clsact");
-	ret = wm_nl__ask(off->nl, NULL, NULL, words);
-	return ret == -EEXIST ? 0 : ret;
-}
-
 /* A reload gives a device its defaults back. */
-static void on_other_device(struct wm_offload *off, int ifindex)
+static void on_other_device(struct wm_offload *off)
 {
-	wm_info("offload flower: %s is another device than before", off->interface);
-	if (wm_ethtool__feature(off->interface, "hw-tc-offload") == WM_FEATURE_OFF)
+	const char *interface = off->tc.interface;
+
+	wm_info("offload flower: %s is another device than before", interface);
+	if (wm_ethtool__feature(interface, "hw-tc-offload") == WM_FEATURE_OFF)
 		wm_warn("offload flower: hw-tc-offload of %s is off now: ethtool -K %s "
-			"hw-tc-offload on", off->interface, off->interface);
+			"hw-tc-offload on", interface, interface);
 	wm_handles__clear(&off->handles);
-	off->ifindex = ifindex;
 }
 
 /* The device and its qdisc, as they are now. */
 static int refresh(struct wm_offload *off)
 {
-	char words[WM_NL_WORDS];
-	int ifindex, ret;
+	bool other;
+	int ret;
 
 	off->uncertain = true;
-	ret = look_up(off, &ifindex);
-	if (ret)
-		return ret;
-	if (ifindex != off->ifindex)
-		on_other_device(off, ifindex);
-	ret = make_qdisc(off, words);
+	ret = wm_tc__refresh(&off->tc, &other, NULL);
+	if (other)
+		on_other_device(off);
 	if (!ret)
 		off->uncertain = false;
 	return ret;
@@ -168,6 +114,12 @@ static void flower_queues(struct wm_offload *off, const struct wm_queueset *queu
 		off->queue[off->n_queues++] = id;
 }
 
+static void flower_mac_lane(struct wm_offload *off, uint32_t prefix)
+{
+	off->mac_prefix = prefix;
+	off->caps.mark_bits = prefix ? off->caps.mac_bits : MARK_BITS;
+}
+
 /* --- list --- */
 
 struct listing {
@@ -185,8 +137,8 @@ static int on_filter(const struct nlmsghdr *msg, void *arg)
 	if (!wm_flower__read(msg, listing->now, &seen) || !seen.ours ||
 	    wm_handles__learn(&listing->off->handles, seen.handle, &seen.rule.flow))
 		return MNL_CB_OK;
-	if (!leads_right(listing->off, seen.queue))
-		seen.rule.mark = 0;
+	seen.rule.mark = leads_right(listing->off, seen.queue) ?
+			 wm_flower__mark(&seen, listing->off->mac_prefix) : 0;
 	if (listing->each)
 		listing->each(listing->arg, &seen.rule, &seen.stats);
 	return MNL_CB_OK;
@@ -196,9 +148,10 @@ static int list_family(struct listing *listing, uint8_t family)
 {
 	struct wm_offload *off = listing->off;
 
-	wm_nl__begin(off->nl);
-	wm_flower__put_list(wm_nl__add(off->nl, RTM_GETTFILTER, NLM_F_DUMP), off->ifindex, family);
-	return wm_nl__ask(off->nl, on_filter, listing, NULL);
+	wm_nl__begin(off->tc.nl);
+	wm_flower__put_list(wm_nl__add(off->tc.nl, RTM_GETTFILTER, NLM_F_DUMP), off->tc.ifindex,
+			    family);
+	return wm_nl__ask(off->tc.nl, on_filter, listing, NULL);
 }
 
 static int read_list(struct listing *listing)
@@ -220,7 +173,7 @@ static int flower_list(struct wm_offload *off,
 				    const struct wm_rule_stats *stats),
 		       void *arg)
 {
-	struct listing listing = { off, each, arg, now_ns() };
+	struct listing listing = { off, each, arg, wm_now_ns() };
 	int ret = refresh(off);
 
 	return ret ? ret : read_list(&listing);
@@ -240,7 +193,7 @@ static void tell(struct wm_offload *off, int result, const char *words)
 	if (off->n_told == WORDS_KEPT)
 		return;
 	strcpy(off->told[off->n_told++], text);
-	wm_warn("offload flower: %s refused a rule: %s (%s); said once", off->interface, text,
+	wm_warn("offload flower: %s refused a rule: %s (%s); said once", off->tc.interface, text,
 		strerrorname_np(-result));
 }
 
@@ -267,7 +220,7 @@ static void on_installed(void *arg, size_t i, int result, const char *words)
 	}
 	if (result == -EIO) /* may be there: remove() has to ask for it */
 		return;
-	if (!handles->slot[b->handle[i]].in_nic)
+	if (!wm_handles__in_nic(handles, b->handle[i]))
 		wm_handles__drop(handles, b->handle[i]);
 	if (result == -EEXIST)
 		b->taken = true;
@@ -285,7 +238,7 @@ static int add(struct batch *b, size_t at)
 	uint16_t flags = NLM_F_ACK | NLM_F_CREATE;
 	struct nlmsghdr *msg;
 
-	if (rule->mark >> MARK_BITS)
+	if (rule->mark >> off->caps.mark_bits)
 		return -ERANGE;
 	if (!handle) {
 		handle = wm_handles__take(&off->handles, &rule->flow);
@@ -293,9 +246,9 @@ static int add(struct batch *b, size_t at)
 	}
 	if (!handle)
 		return -ENOMEM;
-	msg = wm_nl__add(off->nl, RTM_NEWTFILTER, flags);
-	wm_flower__put_name(msg, off->ifindex, rule->flow.family, handle);
-	wm_flower__put_rule(msg, rule, queue_of(off, &rule->flow));
+	msg = wm_nl__add(off->tc.nl, RTM_NEWTFILTER, flags);
+	wm_flower__put_name(msg, off->tc.ifindex, rule->flow.family, handle);
+	wm_flower__put_rule(msg, rule, queue_of(off, &rule->flow), off->mac_prefix);
 	b->index[b->n] = at;
 	b->handle[b->n++] = handle;
 	return 0;
@@ -303,17 +256,17 @@ static int add(struct batch *b, size_t at)
 
 static void send_installs(struct batch *b)
 {
-	int ret = wm_nl__run(b->off->nl, on_installed, b);
+	int ret = wm_nl__run(b->off->tc.nl, on_installed, b);
 
 	for (size_t i = 0; ret && i < b->n; i++)
 		on_installed(b, i, ret, "");
-	wm_nl__begin(b->off->nl);
+	wm_nl__begin(b->off->tc.nl);
 	b->n = 0;
 }
 
 static void install_all(struct batch *b, size_t n)
 {
-	wm_nl__begin(b->off->nl);
+	wm_nl__begin(b->off->tc.nl);
 	for (size_t i = 0; i < n; i++) {
 		b->result[i] = add(b, i);
 		if (b->n == WM_NL_BATCH)
@@ -353,7 +306,7 @@ static void try_only_marks(struct wm_offload *off, const struct wm_rule *rules, 
 		return;
 	}
 	wm_warn("offload flower: %s does not let rules name a queue: they only mark, and the NIC "
-		"itself must lead the vips' packets to waymark's queues", off->interface);
+		"itself must lead the vips' packets to waymark's queues", off->tc.interface);
 	for (; i < n; i++)
 		if (result[i] == -EOPNOTSUPP)
 			install_one(off, &rules[i], &result[i]);
@@ -407,11 +360,11 @@ static void on_removed(void *arg, size_t i, int result, const char *words)
 
 static void send_removals(struct removal *r)
 {
-	int ret = wm_nl__run(r->off->nl, on_removed, r);
+	int ret = wm_nl__run(r->off->tc.nl, on_removed, r);
 
 	for (size_t i = 0; ret && i < r->n; i++)
 		r->result[r->index[i]] = ret;
-	wm_nl__begin(r->off->nl);
+	wm_nl__begin(r->off->tc.nl);
 	r->n = 0;
 }
 
@@ -420,15 +373,15 @@ static void flower_remove(struct wm_offload *off, const struct wm_flow *flows, s
 {
 	struct removal r = { .off = off, .result = result };
 
-	wm_nl__begin(off->nl);
+	wm_nl__begin(off->tc.nl);
 	for (size_t i = 0; i < n; i++) {
 		uint32_t handle = wm_handles__find(&off->handles, &flows[i]);
 
 		result[i] = -ENOENT;
 		if (!handle)
 			continue;
-		wm_flower__put_name(wm_nl__add(off->nl, RTM_DELTFILTER, NLM_F_ACK), off->ifindex,
-				    flows[i].family, handle);
+		wm_flower__put_name(wm_nl__add(off->tc.nl, RTM_DELTFILTER, NLM_F_ACK),
+				    off->tc.ifindex, flows[i].family, handle);
 		r.index[r.n] = i;
 		r.handle[r.n++] = handle;
 		if (r.n == WM_NL_BATCH)
@@ -437,22 +390,11 @@ static void flower_remove(struct wm_offload *off, const struct wm_flow *flows, s
 	send_removals(&r);
 }
 
-/* --- steering rules --- */
-
-static int flower_steer(struct wm_offload *off, const struct wm_steer *rules, size_t n,
-			bool make_room, int *result, char *words)
-{
-	int ret = refresh(off);
-
-	return ret ? ret : wm_flower__steer(off->nl, off->ifindex, rules, n, make_room, result,
-					    words);
-}
-
 /* --- open and close --- */
 
 static void flower_close(struct wm_offload *off)
 {
-	wm_nl__close(off->nl);
+	wm_nl__close(off->tc.nl);
 	wm_handles__free(&off->handles);
 	free(off);
 }
@@ -460,27 +402,6 @@ static void flower_close(struct wm_offload *off)
 static const struct wm_offload_caps *flower_caps(struct wm_offload *off)
 {
 	return &off->caps;
-}
-
-/* A filter without options: refused as invalid by flower, and as unknown by a kernel
- * that has no flower. Nothing is made either way. */
-static int probe(struct wm_offload *off, struct wm_err *err)
-{
-	char words[WM_NL_WORDS];
-	struct nlmsghdr *msg;
-	int ret;
-
-	wm_nl__begin(off->nl);
-	msg = wm_nl__add(off->nl, RTM_NEWTFILTER, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL);
-	wm_flower__put_name(msg, off->ifindex, WM_IPV4, PROBE_HANDLE);
-	ret = wm_nl__ask(off->nl, NULL, NULL, words);
-	if (ret == -ENOENT)
-		return wm_err__set(err, -EOPNOTSUPP, "offload flower: this kernel has no flower "
-				   "classifier (CONFIG_NET_CLS_FLOWER): %s", words);
-	if (ret == -EINVAL || ret == -EEXIST)
-		return 0;
-	return wm_err__sys(err, ret ? ret : -EPROTO, "offload flower: %s does not take filters%s%s",
-			   off->interface, *words ? ": " : "", words);
 }
 
 /* What else is on the interface. */
@@ -528,17 +449,17 @@ static int look_around(struct wm_offload *off, struct wm_err *err)
 	struct others others = {};
 	int ret;
 
-	wm_nl__begin(off->nl);
-	wm_flower__put_list(wm_nl__add(off->nl, RTM_GETTFILTER, NLM_F_DUMP), off->ifindex, 0);
-	ret = wm_nl__ask(off->nl, on_other, &others, NULL);
+	wm_nl__begin(off->tc.nl);
+	wm_flower__put_list(wm_nl__add(off->tc.nl, RTM_GETTFILTER, NLM_F_DUMP), off->tc.ifindex, 0);
+	ret = wm_nl__ask(off->tc.nl, on_other, &others, NULL);
 	if (ret)
 		return wm_err__sys(err, ret, "offload flower: cannot list the filters of %s",
-				   off->interface);
-	tell_marking(off->interface, &others);
+				   off->tc.interface);
+	tell_marking(off->tc.interface, &others);
 	if (others.pref_taken)
 		return wm_err__set(err, -EBUSY, "offload flower: %s: the %s filter with pref %u "
 				   "handle 0x%x is in the way: %u and %u are for waymark's rules; "
-				   "move it to another pref", off->interface,
+				   "move it to another pref", off->tc.interface,
 				   others.taken_by.kind, others.taken_by.pref,
 				   others.taken_by.handle, WM_FLOWER_PREF_IPV4,
 				   WM_FLOWER_PREF_IPV6);
@@ -548,24 +469,18 @@ static int look_around(struct wm_offload *off, struct wm_err *err)
 static int prepare(struct wm_offload *off, struct wm_err *err)
 {
 	struct listing listing = { .off = off };
-	char words[WM_NL_WORDS];
-	int ret = look_up(off, &off->ifindex);
+	bool first;
+	int ret = wm_tc__refresh(&off->tc, &first, err);
 
-	if (ret)
-		return wm_err__sys(err, ret, "offload flower: interface %s", off->interface);
-	ret = make_qdisc(off, words);
-	if (ret)
-		return wm_err__sys(err, ret, "offload flower: %s gets no clsact qdisc "
-				   "(CONFIG_NET_SCH_INGRESS?)%s%s", off->interface,
-				   *words ? ": " : "", words);
-	ret = probe(off, err);
+	if (!ret)
+		ret = wm_tc__probe(&off->tc, err);
 	if (!ret)
 		ret = look_around(off, err);
 	if (ret)
 		return ret;
 	ret = read_list(&listing);
 	return ret ? wm_err__sys(err, ret, "offload flower: cannot list the rules of %s",
-				 off->interface) : 0;
+				 off->tc.interface) : 0;
 }
 
 int wm_flower__start(struct wm_offload **out, struct wm_nl *nl, const char *interface,
@@ -580,9 +495,12 @@ int wm_flower__start(struct wm_offload **out, struct wm_nl *nl, const char *inte
 		free(off);
 		return wm_err__sys(err, ret, "offload flower");
 	}
-	off->nl = nl;
-	off->caps = (struct wm_offload_caps){ MARK_BITS, .tcp_flags = true, .stats = true };
-	snprintf(off->interface, sizeof(off->interface), "%s", interface);
+	off->tc.nl = nl;
+	off->caps = (struct wm_offload_caps){
+		.mark_bits = MARK_BITS, .mac_bits = WM_MAC_MARK_BITS, .tcp_flags = true,
+		.stats = true, .steer = &wm_steer_flower,
+	};
+	snprintf(off->tc.interface, sizeof(off->tc.interface), "%s", interface);
 	ret = prepare(off, err);
 	if (ret)
 		flower_close(off);
@@ -592,41 +510,24 @@ int wm_flower__start(struct wm_offload **out, struct wm_nl *nl, const char *inte
 }
 
 /* Only some drivers tell, and each by a name of its own: that of netdevsim here. */
-static int flower_room(struct wm_offload *off, struct wm_offload_room *room)
+static int flower_usage(struct wm_offload *off, struct wm_offload_usage *usage)
 {
 	struct wm_devlink_resource table;
-	int ret = wm_devlink__resource(off->interface, "flow-table", &table);
+	int ret = wm_devlink__resource(off->tc.interface, "flow-table", &table);
 
 	if (ret)
 		return ret;
 	if (!table.has_used)
 		return -EOPNOTSUPP;
-	*room = (struct wm_offload_room){ table.size, table.used };
+	*usage = (struct wm_offload_usage){ table.size, table.used };
 	return 0;
-}
-
-static int check_feature(const char *interface, struct wm_err *err)
-{
-	int ret = wm_ethtool__feature(interface, "hw-tc-offload");
-
-	switch (ret) {
-	case WM_FEATURE_ON:
-		return 0;
-	case WM_FEATURE_OFF:
-		return wm_err__set(err, -EOPNOTSUPP, "offload flower: hw-tc-offload of %s is off: "
-				   "ethtool -K %s hw-tc-offload on", interface, interface);
-	case WM_FEATURE_NONE:
-		return wm_err__set(err, -EOPNOTSUPP, "offload flower: the driver of %s takes no "
-				   "rules (it has no hw-tc-offload)", interface);
-	}
-	return wm_err__sys(err, ret, "offload flower: features of %s", interface);
 }
 
 static int flower_open(struct wm_offload **off, const char *interface, const char *argument,
 		       struct wm_err *err)
 {
 	struct wm_nl *nl;
-	int ret = check_feature(interface, err);
+	int ret = wm_tc__check_feature(interface, err);
 
 	(void)argument;
 	if (!ret)
@@ -636,13 +537,14 @@ static int flower_open(struct wm_offload **off, const char *interface, const cha
 
 const struct wm_offload_ops wm_offload_flower = {
 	.name = "flower",
+	.scope = WM_SCOPE_EACH,
 	.open = flower_open,
 	.close = flower_close,
 	.caps = flower_caps,
-	.room = flower_room,
+	.mac_lane = flower_mac_lane,
+	.usage = flower_usage,
 	.install = flower_install,
 	.remove = flower_remove,
 	.queues = flower_queues,
-	.steer = flower_steer,
 	.list = flower_list,
 };

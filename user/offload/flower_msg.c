@@ -9,6 +9,12 @@
  *     TCA_FLOWER_FLAGS     skip_sw: in the NIC or not at all
  *     TCA_FLOWER_ACT 1     skbedit: mark, and our cookie
  *
+ * or in the mac lane
+ *
+ *     TCA_FLOWER_ACT 1     pedit: the source address, in two words of the Ethernet header, and
+ *                          our cookie
+ *     TCA_FLOWER_ACT 2     gact: pass. A driver rewrites only what it then forwards
+ *
  * and a steering rule
  *
  *     TCA_FLOWER_KEY_...   destination, protocol, its port if the vip has one, and bits of
@@ -31,6 +37,8 @@
 #include <linux/pkt_cls.h>
 #include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
+#include <linux/tc_act/tc_gact.h>
+#include <linux/tc_act/tc_pedit.h>
 #include <linux/tc_act/tc_skbedit.h>
 #include <string.h>
 
@@ -40,6 +48,7 @@ enum {
 	TCP_RST = 0x04,
 	TICK_NS = 10000000, /* USER_HZ is 100 for every user space */
 	ACTIONS_MAX = 32,
+	SMAC_WORDS = 2,
 };
 
 static const char cookie[8] = { 'w', 'a', 'y', 'm', 'a', 'r', 'k', '1' };
@@ -132,6 +141,77 @@ static void put_match(struct nlmsghdr *msg, const struct wm_flow *flow)
 	}
 }
 
+/* Bytes 6 to 11 of the frame, in the words at 4 and 8. A mask has the bits that stay. */
+static const struct {
+	uint32_t off;
+	uint8_t mask[4];
+} smac_words[SMAC_WORDS] = { { 4, { 0xff, 0xff } }, { 8, {} } };
+
+struct pedit {
+	struct tc_pedit_sel sel;
+	struct tc_pedit_key key[SMAC_WORDS];
+};
+
+_Static_assert(sizeof(struct pedit) == sizeof(struct tc_pedit_sel) +
+	       SMAC_WORDS * sizeof(struct tc_pedit_key), "keys follow without a gap");
+
+static void put_key_headers(struct nlmsghdr *msg)
+{
+	struct nlattr *keys = mnl_attr_nest_start(msg, TCA_PEDIT_KEYS_EX), *key;
+
+	for (int i = 0; i < SMAC_WORDS; i++) {
+		key = mnl_attr_nest_start(msg, TCA_PEDIT_KEY_EX);
+		mnl_attr_put_u16(msg, TCA_PEDIT_KEY_EX_HTYPE, TCA_PEDIT_KEY_EX_HDR_TYPE_ETH);
+		mnl_attr_put_u16(msg, TCA_PEDIT_KEY_EX_CMD, TCA_PEDIT_KEY_EX_CMD_SET);
+		mnl_attr_nest_end(msg, key);
+	}
+	mnl_attr_nest_end(msg, keys);
+}
+
+/* No software runs these actions, so there is nothing for each CPU to count. */
+static void put_flags(struct nlmsghdr *msg)
+{
+	const struct nla_bitfield32 shared = {
+		TCA_ACT_FLAGS_NO_PERCPU_STATS, TCA_ACT_FLAGS_NO_PERCPU_STATS,
+	};
+
+	mnl_attr_put(msg, TCA_ACT_FLAGS, sizeof(shared), &shared);
+}
+
+static void put_smac(struct nlmsghdr *msg, int number, const uint8_t smac[6])
+{
+	struct nlattr *action = mnl_attr_nest_start(msg, number), *options;
+	struct pedit how = { .sel = { .action = TC_ACT_PIPE, .nkeys = SMAC_WORDS } };
+
+	for (int i = 0; i < SMAC_WORDS; i++) {
+		how.key[i].off = smac_words[i].off;
+		memcpy(&how.key[i].mask, smac_words[i].mask, sizeof(how.key[i].mask));
+	}
+	memcpy((uint8_t *)&how.key[0].val + 2, smac, 2);
+	memcpy(&how.key[1].val, smac + 2, 4);
+	mnl_attr_put_strz(msg, TCA_ACT_KIND, "pedit");
+	options = mnl_attr_nest_start(msg, TCA_ACT_OPTIONS);
+	mnl_attr_put(msg, TCA_PEDIT_PARMS_EX, sizeof(how), &how);
+	put_key_headers(msg);
+	mnl_attr_nest_end(msg, options);
+	mnl_attr_put(msg, TCA_ACT_COOKIE, sizeof(cookie), cookie);
+	put_flags(msg);
+	mnl_attr_nest_end(msg, action);
+}
+
+static void put_pass(struct nlmsghdr *msg, int number)
+{
+	struct nlattr *action = mnl_attr_nest_start(msg, number), *options;
+	const struct tc_gact how = { .action = TC_ACT_OK };
+
+	mnl_attr_put_strz(msg, TCA_ACT_KIND, "gact");
+	options = mnl_attr_nest_start(msg, TCA_ACT_OPTIONS);
+	mnl_attr_put(msg, TCA_GACT_PARMS, sizeof(how), &how);
+	mnl_attr_nest_end(msg, options);
+	put_flags(msg);
+	mnl_attr_nest_end(msg, action);
+}
+
 static struct nlattr *begin_action(struct nlmsghdr *msg, int number, struct nlattr **options)
 {
 	const struct tc_skbedit how = { .action = TC_ACT_PIPE };
@@ -168,15 +248,25 @@ static void put_queue(struct nlmsghdr *msg, int number, uint16_t queue, bool wit
 	mnl_attr_nest_end(msg, action);
 }
 
-void wm_flower__put_rule(struct nlmsghdr *msg, const struct wm_rule *rule, int queue)
+void wm_flower__put_rule(struct nlmsghdr *msg, const struct wm_rule *rule, int queue,
+			 uint32_t mac_prefix)
 {
 	struct nlattr *options = mnl_attr_nest_start(msg, TCA_OPTIONS), *actions;
+	uint8_t smac[6];
+	int number = 1;
 
 	put_match(msg, &rule->flow);
 	actions = mnl_attr_nest_start(msg, TCA_FLOWER_ACT);
-	put_mark(msg, 1, rule->mark);
+	if (mac_prefix) {
+		wm_mac_write(smac, mac_prefix, rule->mark);
+		put_smac(msg, number++, smac);
+	} else {
+		put_mark(msg, number++, rule->mark);
+	}
 	if (queue >= 0)
-		put_queue(msg, 2, queue, false);
+		put_queue(msg, number++, queue, false);
+	if (mac_prefix)
+		put_pass(msg, number);
 	mnl_attr_nest_end(msg, actions);
 	mnl_attr_put_u32(msg, TCA_FLOWER_FLAGS, TCA_CLS_FLAGS_SKIP_SW);
 	mnl_attr_nest_end(msg, options);
@@ -291,6 +381,48 @@ static bool has_our_cookie(const struct nlattr *attr)
 	       !memcmp(mnl_attr_get_payload(attr), cookie, sizeof(cookie));
 }
 
+/* Does it set just these words of the Ethernet header? */
+static bool reads_as_smac(const struct nlattr **opt, const struct pedit *how)
+{
+	const struct nlattr *key, *tb[TCA_PEDIT_KEY_EX_MAX + 1];
+	uint16_t header, command;
+	int n = 0;
+
+	if (how->sel.nkeys != SMAC_WORDS || !opt[TCA_PEDIT_KEYS_EX])
+		return false;
+	for (int i = 0; i < SMAC_WORDS; i++)
+		if (how->key[i].off != smac_words[i].off || how->key[i].offmask ||
+		    memcmp(&how->key[i].mask, smac_words[i].mask, sizeof(how->key[i].mask)))
+			return false;
+	mnl_attr_for_each_nested(key, opt[TCA_PEDIT_KEYS_EX]) {
+		read_nest(key, tb, TCA_PEDIT_KEY_EX_MAX);
+		if (!copy(tb[TCA_PEDIT_KEY_EX_HTYPE], &header, sizeof(header)) ||
+		    !copy(tb[TCA_PEDIT_KEY_EX_CMD], &command, sizeof(command)) ||
+		    header != TCA_PEDIT_KEY_EX_HDR_TYPE_ETH || command != TCA_PEDIT_KEY_EX_CMD_SET)
+			return false;
+		n++;
+	}
+	return n == SMAC_WORDS;
+}
+
+/* Only of our making: what others rewrite is not asked. */
+static void read_pedit(const struct nlattr **tb, uint64_t now, struct wm_flower_seen *seen)
+{
+	const struct nlattr *opt[TCA_PEDIT_MAX + 1];
+	struct pedit how;
+
+	read_nest(tb[TCA_ACT_OPTIONS], opt, TCA_PEDIT_MAX);
+	if (seen->rewrites || !has_our_cookie(tb[TCA_ACT_COOKIE]) ||
+	    !copy(opt[TCA_PEDIT_PARMS_EX], &how, sizeof(how)) || !reads_as_smac(opt, &how))
+		return;
+	memcpy(seen->smac, (uint8_t *)&how.key[0].val + 2, 2);
+	memcpy(seen->smac + 2, &how.key[1].val, 4);
+	if (tb[TCA_ACT_STATS])
+		read_stats(tb[TCA_ACT_STATS], &seen->stats);
+	read_last_used(opt[TCA_PEDIT_TM], now, &seen->stats);
+	seen->rewrites = seen->ours = true;
+}
+
 static void read_action(const struct nlattr *action, uint64_t now, struct wm_flower_seen *seen)
 {
 	const struct nlattr *tb[TCA_ACT_MAX + 1], *opt[TCA_SKBEDIT_MAX + 1];
@@ -299,6 +431,8 @@ static void read_action(const struct nlattr *action, uint64_t now, struct wm_flo
 
 	read_nest(action, tb, TCA_ACT_MAX);
 	copy_text(tb[TCA_ACT_KIND], kind, sizeof(kind));
+	if (!strcmp(kind, "pedit") && tb[TCA_ACT_OPTIONS])
+		read_pedit(tb, now, seen);
 	if (strcmp(kind, "skbedit") || !tb[TCA_ACT_OPTIONS])
 		return;
 	read_nest(tb[TCA_ACT_OPTIONS], opt, TCA_SKBEDIT_MAX);
@@ -309,6 +443,8 @@ static void read_action(const struct nlattr *action, uint64_t now, struct wm_flo
 	if (seen->has_mark || !copy(opt[TCA_SKBEDIT_MARK], &seen->mark, sizeof(seen->mark)))
 		return;
 	seen->has_mark = true;
+	if (seen->rewrites) /* has its counters, and the cookie */
+		return;
 	if (tb[TCA_ACT_STATS])
 		read_stats(tb[TCA_ACT_STATS], &seen->stats);
 	read_last_used(opt[TCA_SKBEDIT_TM], now, &seen->stats);
@@ -425,6 +561,13 @@ static void read_options(const struct nlattr *options, uint64_t now, struct wm_f
 		       read_steer(tb, seen, &seen->steer);
 	seen->ours = seen->ours && may_be && read_flow(tb, seen->protocol, &seen->rule.flow) &&
 		     seen->pref == pref_of(seen->rule.flow.family);
+}
+
+uint32_t wm_flower__mark(const struct wm_flower_seen *seen, uint32_t mac_prefix)
+{
+	if (!mac_prefix)
+		return seen->rewrites ? 0 : seen->mark;
+	return seen->rewrites && !seen->has_mark ? wm_mac_read(seen->smac, mac_prefix) : 0;
 }
 
 bool wm_flower__read(const struct nlmsghdr *msg, uint64_t now, struct wm_flower_seen *seen)

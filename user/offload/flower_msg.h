@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /* Our rules as messages of rtnetlink: TC filters of the kind `flower` with the action
- * skbedit mark, and a second one that names a queue where that is wanted; steering rules
- * have that one only. Nothing here talks to the kernel. */
+ * skbedit mark, or pedit of the source address and gact pass, and a further one that names a
+ * queue where that is wanted; steering rules have that one only. Nothing here talks to the
+ * kernel. */
 #ifndef WM_FLOWER_MSG_H
 #define WM_FLOWER_MSG_H
 
@@ -10,6 +11,7 @@
 #include <stdint.h>
 
 #include "offload.h"
+#include "steer_ops.h"
 
 /* All messages carry one protocol in one preference: that is how flower wants it. Few
  * drivers take preferences above 16; by hand people use 1 and tc counts down from 49152. */
@@ -24,8 +26,9 @@ enum {
 /* Put what identifies a rule into a message of type RTM_NEWTFILTER or RTM_DELTFILTER. */
 void wm_flower__put_name(struct nlmsghdr *msg, int ifindex, uint8_t family, uint32_t handle);
 /* Behind the name: what it matches and does. queue: the receive queue that its packets
- * go to, or -1. */
-void wm_flower__put_rule(struct nlmsghdr *msg, const struct wm_rule *rule, int queue);
+ * go to, or -1. mac_prefix: not 0: the mark goes into the source address behind it. */
+void wm_flower__put_rule(struct nlmsghdr *msg, const struct wm_rule *rule, int queue,
+			 uint32_t mac_prefix);
 /* The same for steering rules. */
 void wm_flower__put_steer_name(struct nlmsghdr *msg, int ifindex, uint8_t family, uint32_t handle);
 void wm_flower__put_steer(struct nlmsghdr *msg, const struct wm_steer *rule);
@@ -41,9 +44,11 @@ struct wm_flower_seen {
 	bool ours;               /* made by this program: rule and stats say what it is */
 	bool has_mark;           /* its action sets a mark */
 	uint32_t mark;
+	bool rewrites;           /* an action of ours sets the source address */
+	uint8_t smac[6];         /* to this */
 	int queue;               /* that packets are led to; -1: none is named */
 	bool our_queue;          /* the action that names it has our cookie */
-	struct wm_rule rule;
+	struct wm_rule rule;     /* its mark: as skbedit sets it, see wm_flower__mark() */
 	struct wm_rule_stats stats;
 	bool steers;             /* made by this program, too: a steering rule */
 	struct wm_steer steer;
@@ -51,5 +56,9 @@ struct wm_flower_seen {
 
 /* `now`: CLOCK_MONOTONIC, ns. False: this message is no filter with a handle. */
 bool wm_flower__read(const struct nlmsghdr *msg, uint64_t now, struct wm_flower_seen *seen);
+
+/* The mark that packets of a rule of ours arrive with, in the lane with this prefix (0: not in
+ * source addresses); 0: none that the program would take. */
+uint32_t wm_flower__mark(const struct wm_flower_seen *seen, uint32_t mac_prefix);
 
 #endif

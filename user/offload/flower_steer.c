@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
+ * Steering rules as TC filters, whichever backend marks: with `ntuple` they cannot be
+ * n-tuple rules, since ice takes rules that match the same fields only, all of one kind of
+ * flow, and one for a vip would keep every flow's out.
+ *
  * Nothing is remembered: each time the device is asked what it has. There are few such
  * rules, and so a daemon that comes after another finds them, and a device that lost them
  * is noticed.
@@ -12,11 +16,18 @@
 
 #include <errno.h>
 #include <linux/rtnetlink.h>
-#include <net/if.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "flower_msg.h"
+#include "tc.h"
+
+struct wm_steerer {
+	struct wm_tc tc;
+	bool taken; /* the device of this number takes filters, as far as could be asked */
+	bool asks_feature;
+};
 
 _Static_assert((int)WM_STEER_WORDS == (int)WM_NL_WORDS, "words fit");
 
@@ -35,8 +46,7 @@ struct wanted {
 };
 
 struct steering {
-	struct wm_nl *nl;
-	int ifindex;
+	struct wm_tc *tc;
 	struct found *found;
 	size_t n_found, room;
 	uint32_t *handle; /* that anybody has */
@@ -111,10 +121,10 @@ static int read_family(struct steering *s, uint8_t family)
 {
 	int ret;
 
-	wm_nl__begin(s->nl);
-	wm_flower__put_steer_list(wm_nl__add(s->nl, RTM_GETTFILTER, NLM_F_DUMP), s->ifindex,
+	wm_nl__begin(s->tc->nl);
+	wm_flower__put_steer_list(wm_nl__add(s->tc->nl, RTM_GETTFILTER, NLM_F_DUMP), s->tc->ifindex,
 				  family);
-	ret = wm_nl__ask(s->nl, on_filter, s, NULL);
+	ret = wm_nl__ask(s->tc->nl, on_filter, s, NULL);
 	return ret ? ret : s->error;
 }
 
@@ -192,9 +202,9 @@ static void on_ignored(void *arg, size_t i, int result, const char *words)
 /* Send what there is. */
 static int flush(struct batch *b, wm_nl_answer answer)
 {
-	int ret = b->n ? wm_nl__run(b->s->nl, answer, b) : 0;
+	int ret = b->n ? wm_nl__run(b->s->tc->nl, answer, b) : 0;
 
-	wm_nl__begin(b->s->nl);
+	wm_nl__begin(b->s->tc->nl);
 	b->n = 0;
 	return ret;
 }
@@ -204,7 +214,7 @@ static int add_all(struct steering *s)
 	struct batch b = { .s = s };
 	int ret = 0;
 
-	wm_nl__begin(s->nl);
+	wm_nl__begin(s->tc->nl);
 	for (size_t i = 0; i < s->n && !ret; i++) {
 		const struct wanted *w = &s->wanted[i];
 		struct nlmsghdr *msg;
@@ -212,9 +222,9 @@ static int add_all(struct steering *s)
 		s->result[i] = 0;
 		if (w->right)
 			continue;
-		msg = wm_nl__add(s->nl, RTM_NEWTFILTER, NLM_F_ACK | NLM_F_CREATE |
+		msg = wm_nl__add(s->tc->nl, RTM_NEWTFILTER, NLM_F_ACK | NLM_F_CREATE |
 				 (w->there ? 0 : NLM_F_EXCL));
-		wm_flower__put_steer_name(msg, s->ifindex, s->rules[i].family, w->handle);
+		wm_flower__put_steer_name(msg, s->tc->ifindex, s->rules[i].family, w->handle);
 		wm_flower__put_steer(msg, &s->rules[i]);
 		b.index[b.n++] = i;
 		if (b.n == WM_NL_BATCH)
@@ -225,8 +235,8 @@ static int add_all(struct steering *s)
 
 static int delete(struct batch *b, uint8_t family, uint32_t handle)
 {
-	wm_flower__put_steer_name(wm_nl__add(b->s->nl, RTM_DELTFILTER, NLM_F_ACK),
-				  b->s->ifindex, family, handle);
+	wm_flower__put_steer_name(wm_nl__add(b->s->tc->nl, RTM_DELTFILTER, NLM_F_ACK),
+				  b->s->tc->ifindex, family, handle);
 	b->n++;
 	return b->n == WM_NL_BATCH ? flush(b, on_ignored) : 0;
 }
@@ -236,7 +246,7 @@ static int delete_unwanted(struct steering *s)
 	struct batch b = { .s = s };
 	int ret = 0;
 
-	wm_nl__begin(s->nl);
+	wm_nl__begin(s->tc->nl);
 	for (size_t i = 0; i < s->n_found && !ret; i++)
 		if (!s->found[i].wanted)
 			ret = delete(&b, s->found[i].rule.family, s->found[i].handle);
@@ -249,7 +259,7 @@ static int take_back(struct steering *s)
 	struct batch b = { .s = s };
 	int ret = 0;
 
-	wm_nl__begin(s->nl);
+	wm_nl__begin(s->tc->nl);
 	for (size_t i = 0; i < s->n && !ret; i++)
 		if (!s->wanted[i].there && (!s->result[i] || s->result[i] == -EIO))
 			ret = delete(&b, s->rules[i].family, s->wanted[i].handle);
@@ -272,16 +282,14 @@ static int make_so(struct steering *s, bool make_room)
 	return all ? delete_unwanted(s) : take_back(s);
 }
 
-int wm_flower__steer(struct wm_nl *nl, int ifindex, const struct wm_steer *rules, size_t n,
-		     bool make_room, int *result, char *words)
+static int make_all_so(struct wm_tc *tc, const struct wm_steer *rules, size_t n,
+		       bool make_room, int *result, char *words)
 {
 	struct steering s = {
-		.nl = nl, .ifindex = ifindex, .rules = rules, .n = n, .result = result,
-		.words = words,
+		.tc = tc, .rules = rules, .n = n, .result = result, .words = words,
 	};
 	int ret = -ENOMEM;
 
-	words[0] = '\0';
 	s.wanted = calloc(n + 1, sizeof(*s.wanted));
 	if (s.wanted)
 		ret = make_so(&s, make_room);
@@ -291,18 +299,93 @@ int wm_flower__steer(struct wm_nl *nl, int ifindex, const struct wm_steer *rules
 	return ret;
 }
 
-int wm_flower__steer_none(const char *interface)
-{
-	int ifindex = if_nametoindex(interface), ret;
-	char words[WM_STEER_WORDS];
-	struct wm_nl *nl;
+/* --- the device --- */
 
-	if (!ifindex)
-		return -ENODEV;
-	ret = wm_nl__open(&nl, NETLINK_ROUTE, NULL);
-	if (ret)
-		return ret;
-	ret = wm_flower__steer(nl, ifindex, NULL, 0, false, NULL, words);
-	wm_nl__close(nl);
+/* There shall be none. A device that never had one needs no qdisc for that. */
+static int take_all(struct wm_steerer *steerer)
+{
+	char words[WM_STEER_WORDS];
+	int ret = wm_tc__look_up(&steerer->tc, &steerer->tc.ifindex);
+
+	if (!ret)
+		ret = make_all_so(&steerer->tc, NULL, 0, false, NULL, words);
 	return ret == -EOPNOTSUPP ? 0 : ret; /* a kernel without any filters */
 }
+
+/* Does this device take filters at all? Asked of each once, for better words than a
+ * refused rule would have. */
+static int make_ready(struct wm_steerer *steerer, struct wm_err *err)
+{
+	bool other;
+	int ret = wm_tc__refresh(&steerer->tc, &other, err);
+
+	steerer->taken &= !other;
+	if (ret || steerer->taken)
+		return ret;
+	if (steerer->asks_feature)
+		ret = wm_tc__check_feature(steerer->tc.interface, err);
+	if (!ret)
+		ret = wm_tc__probe(&steerer->tc, err);
+	steerer->taken = !ret;
+	return ret;
+}
+
+static int flower_steer(struct wm_steerer *steerer, const struct wm_steer *rules, size_t n,
+			bool make_room, int *result, char *words)
+{
+	struct wm_err err = {};
+	int ret;
+
+	words[0] = '\0';
+	if (!n)
+		return take_all(steerer);
+	ret = make_ready(steerer, &err);
+	if (!ret)
+		return make_all_so(&steerer->tc, rules, n, make_room, result, words);
+	if (ret == -ENODEV)
+		return ret;
+	snprintf(words, WM_STEER_WORDS, "%.*s", WM_STEER_WORDS - 1, err.text);
+	for (size_t i = 0; i < n; i++)
+		result[i] = ret;
+	return 0;
+}
+
+int wm_flower_steer__start(struct wm_steerer **out, struct wm_nl *nl, const char *interface)
+{
+	struct wm_steerer *steerer = calloc(1, sizeof(*steerer));
+
+	*out = steerer;
+	if (!steerer) {
+		wm_nl__close(nl);
+		return -ENOMEM;
+	}
+	steerer->tc.nl = nl;
+	snprintf(steerer->tc.interface, sizeof(steerer->tc.interface), "%s", interface);
+	return 0;
+}
+
+static int flower_open(struct wm_steerer **out, const char *interface, struct wm_err *err)
+{
+	struct wm_nl *nl;
+	int ret = wm_nl__open(&nl, NETLINK_ROUTE, err);
+
+	if (ret)
+		return ret;
+	ret = wm_flower_steer__start(out, nl, interface);
+	if (ret)
+		return wm_err__sys(err, ret, "steering rules of %s", interface);
+	(*out)->asks_feature = true;
+	return 0;
+}
+
+static void flower_close(struct wm_steerer *steerer)
+{
+	wm_nl__close(steerer->tc.nl);
+	free(steerer);
+}
+
+const struct wm_steer_ops wm_steer_flower = {
+	.open = flower_open,
+	.close = flower_close,
+	.steer = flower_steer,
+};

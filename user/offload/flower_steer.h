@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Steering rules as flower filters: those of a device made what they shall be. */
+/* The inside of wm_steer_flower, for its test: it talks to the kernel through a struct
+ * wm_nl, and a test may be that kernel. */
 #ifndef WM_FLOWER_STEER_H
 #define WM_FLOWER_STEER_H
 
 #include "netlink.h"
-#include "offload.h"
+#include "steer_ops.h"
 
-/* As the hook `steer` in offload.h, on a device that has its qdisc. */
-int wm_flower__steer(struct wm_nl *nl, int ifindex, const struct wm_steer *rules, size_t n,
-		     bool make_room, int *result, char *words);
-
-/* On this interface, which may have no qdisc, there shall be none. 0 or -errno. */
-int wm_flower__steer_none(const char *interface);
+/* What open() does once there is a socket, which is given away. The driver is not asked
+ * whether hw-tc-offload is on. 0 or -ENOMEM. */
+int wm_flower_steer__start(struct wm_steerer **steerer, struct wm_nl *nl, const char *interface);
 
 #endif

@@ -22,6 +22,7 @@ static void none_close(struct wm_offload *off)
 
 const struct wm_offload_ops wm_offload_none = {
 	.name = "none",
+	.scope = WM_SCOPE_ALL,
 	.open = none_open,
 	.close = none_close,
 };

@@ -18,9 +18,7 @@
  * pinned with it, so the next daemon knows its rules again; without it rules from before
  * look like anybody's.
  *
- * Steering rules are not among them: ice takes rules that match the same fields only, all
- * of one kind of flow, so one for a vip would keep every flow's out. They are TC filters,
- * by the backend `flower`, opened when the first is wanted.
+ * Steering rules are not among them: flower_steer.c says why.
  *
  * A listing is one request for the locations in use. The rules themselves are asked for
  * one by one where it is not known whose they are, and again now and then, a few a
@@ -29,16 +27,15 @@
 #include "ntuple.h"
 
 #include <errno.h>
-#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-#include "flower_steer.h"
 #include "locations.h"
 #include "log.h"
+#include "monotonic.h"
 #include "ntuple_spec.h"
+#include "steer_ops.h"
 
 enum {
 	MARK_BITS = 32,   /* of a mark in the array; the NIC's own width bounds locations */
@@ -61,18 +58,8 @@ struct wm_offload {
 	uint32_t verify; /* the location from which on rules are looked at again */
 	struct ethtool_rxnfc *list; /* room for a listing */
 	uint32_t list_size;
-	char interface[IF_NAMESIZE]; /* "": none, so that there are no filters either */
-	struct wm_offload *steering; /* the backend that takes steering rules */
 	bool told[ERRORS_TOLD];
 };
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000000000ull + ts.tv_nsec;
-}
 
 static int ask(struct wm_offload *off, struct ethtool_rxnfc *request)
 {
@@ -213,7 +200,7 @@ static int look_at(struct wm_offload *off, uint32_t at)
 static void drop_unseen(struct wm_offload *off)
 {
 	const struct wm_locations *l = &off->locations;
-	uint64_t now = now_ns();
+	uint64_t now = wm_now_ns();
 
 	for (uint32_t at = 1; at < l->n; at++) {
 		if (l->place[at].state != WM_LOCATION_FREE && l->place[at].seen != l->listing)
@@ -285,7 +272,7 @@ static void tell_rule(struct wm_offload *off, uint32_t at,
 	struct wm_rule_stats stats = {};
 
 	if (used != place->used)
-		stats.last_used_ns = now_ns();
+		stats.last_used_ns = wm_now_ns();
 	place->used = used;
 	if (!leads_right(off, place->queue))
 		rule.mark = 0;
@@ -324,12 +311,12 @@ static int choose(struct wm_offload *off, const struct wm_flow *flow, uint32_t *
 	struct wm_flow found;
 	int holder;
 
-	while ((*at = wm_locations__take(&off->locations, flow, now_ns()))) {
+	while ((*at = wm_locations__take(&off->locations, flow, wm_now_ns()))) {
 		holder = holder_of(off, *at, &found);
 		if (holder == NOBODY)
 			return 0;
 		if (holder < 0) {
-			wm_locations__drop(&off->locations, *at, now_ns());
+			wm_locations__drop(&off->locations, *at, wm_now_ns());
 			return holder;
 		}
 		leave_to_others(off, *at);
@@ -350,7 +337,7 @@ static int insert(struct wm_offload *off, uint32_t at, const struct wm_rule *rul
 	off->table[at].used = off->locations.place[at].used = 0;
 	ret = ask(off, &request);
 	if (ret)
-		release(off, at, now_ns());
+		release(off, at, wm_now_ns());
 	if (ret && ret != -ENOSPC)
 		tell_refusal(off, ret);
 	return ret;
@@ -400,7 +387,7 @@ static int remove_one(struct wm_offload *off, const struct wm_flow *flow)
 		ret = -ENOENT;
 	if (!ret || ret == -ENOENT) {
 		if (off->locations.place[at].state == WM_LOCATION_USED)
-			release(off, at, now_ns());
+			release(off, at, wm_now_ns());
 	}
 	return ret;
 }
@@ -412,46 +399,10 @@ static void ntuple_remove(struct wm_offload *off, const struct wm_flow *flows, s
 		result[i] = off->table ? remove_one(off, &flows[i]) : -ENOENT;
 }
 
-/* --- steering rules --- */
-
-void wm_ntuple__steer_by(struct wm_offload *off, struct wm_offload *flower)
-{
-	off->steering = flower;
-}
-
-/* What is to take them; nothing: `words` say why. */
-static bool has_steering(struct wm_offload *off, char *words)
-{
-	struct wm_err err = {};
-
-	if (off->steering)
-		return true;
-	if (!*off->interface)
-		snprintf(words, WM_STEER_WORDS, "%s has no TC filters", off->name);
-	else if (wm_offload_flower.open(&off->steering, off->interface, NULL, &err))
-		snprintf(words, WM_STEER_WORDS, "%.*s", WM_STEER_WORDS - 1, err.text);
-	return off->steering;
-}
-
-static int ntuple_steer(struct wm_offload *off, const struct wm_steer *rules, size_t n,
-			bool make_room, int *result, char *words)
-{
-	words[0] = '\0';
-	if (!n && !off->steering)
-		return *off->interface ? wm_flower__steer_none(off->interface) : 0;
-	if (has_steering(off, words))
-		return wm_offload_flower.steer(off->steering, rules, n, make_room, result, words);
-	for (size_t i = 0; i < n; i++)
-		result[i] = -EOPNOTSUPP;
-	return 0;
-}
-
 /* --- open and close --- */
 
 static void ntuple_close(struct wm_offload *off)
 {
-	if (off->steering)
-		wm_offload_flower.close(off->steering);
 	if (off->io.close)
 		off->io.close(off->io.arg);
 	wm_locations__free(&off->locations);
@@ -464,13 +415,13 @@ static const struct wm_offload_caps *ntuple_caps(struct wm_offload *off)
 	return &off->caps;
 }
 
-static int ntuple_room(struct wm_offload *off, struct wm_offload_room *room)
+static int ntuple_usage(struct wm_offload *off, struct wm_offload_usage *usage)
 {
 	uint32_t rules, size;
 	int ret = count_rules(off, &rules, &size);
 
 	if (!ret)
-		*room = (struct wm_offload_room){ size, rules };
+		*usage = (struct wm_offload_usage){ size, rules };
 	return ret;
 }
 
@@ -570,16 +521,26 @@ static void warn_of_others(const struct wm_ethtool_io *io, const char *interface
 			"tx_marked", interface, driver);
 }
 
+static int open_software_nic(struct wm_offload **off, const char *pins, struct wm_err *err)
+{
+	struct wm_ethtool_io io;
+	int ret = wm_ntuple__software_nic(&io, pins, err);
+
+	if (!ret)
+		ret = wm_ntuple__start(off, &io, "the software NIC", err);
+	if (!ret)
+		(*off)->caps.software = true;
+	return ret;
+}
+
 static int ntuple_open(struct wm_offload **off, const char *interface, const char *argument,
 		       struct wm_err *err)
 {
 	struct wm_ethtool_io io;
 	int ret;
 
-	if (argument) {
-		ret = wm_ntuple__software_nic(&io, argument, err);
-		return ret ? ret : wm_ntuple__start(off, &io, "the software NIC", err);
-	}
+	if (argument)
+		return open_software_nic(off, argument, err);
 	ret = check_feature(interface, err);
 	if (ret)
 		return ret;
@@ -589,20 +550,20 @@ static int ntuple_open(struct wm_offload **off, const char *interface, const cha
 	warn_of_others(&io, interface);
 	ret = wm_ntuple__start(off, &io, interface, err);
 	if (!ret)
-		snprintf((*off)->interface, sizeof((*off)->interface), "%s", interface);
+		(*off)->caps.steer = &wm_steer_flower;
 	return ret;
 }
 
 const struct wm_offload_ops wm_offload_ntuple = {
 	.name = "ntuple",
+	.scope = WM_SCOPE_FIRST,
 	.open = ntuple_open,
 	.close = ntuple_close,
 	.caps = ntuple_caps,
 	.locate = ntuple_locate,
-	.room = ntuple_room,
+	.usage = ntuple_usage,
 	.install = ntuple_install,
 	.remove = ntuple_remove,
 	.queues = ntuple_queues,
-	.steer = ntuple_steer,
 	.list = ntuple_list,
 };

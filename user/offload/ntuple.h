@@ -11,9 +11,6 @@
 int wm_ntuple__start(struct wm_offload **off, const struct wm_ethtool_io *io, const char *name,
 		     struct wm_err *err);
 
-/* This backend of the kind `flower` takes the steering rules; it is given away. */
-void wm_ntuple__steer_by(struct wm_offload *off, struct wm_offload *flower);
-
 /* The software NIC whose pins are in `dir`, as a driver that takes n-tuple rules. */
 int wm_ntuple__software_nic(struct wm_ethtool_io *io, const char *dir, struct wm_err *err);
 

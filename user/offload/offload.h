@@ -14,23 +14,14 @@
 #include "err.h"
 #include "queueset.h"
 
+struct wm_steer_ops;
+
 /* What a rule does: a packet of this flow carries this mark. A TCP rule matches
  * only packets without SYN, FIN and RST where the NIC can (caps.tcp_flags); elsewhere
  * the data plane sorts them out. */
 struct wm_rule {
 	struct wm_flow flow;
 	uint32_t mark;
-};
-
-/* A steering rule: packets for a vip go to this receive queue, whoever sends them. It sets
- * no mark. */
-struct wm_steer {
-	__be32 dst[4];              /* as in struct wm_flow */
-	__be16 dport;               /* 0: any */
-	__be16 sport, sport_mask;   /* mask 0: any */
-	uint16_t queue;
-	uint8_t family, proto;
-	uint8_t unused[2];
 };
 
 struct wm_rule_stats {
@@ -40,6 +31,7 @@ struct wm_rule_stats {
 
 struct wm_offload_caps {
 	uint32_t mark_bits; /* width of a mark */
+	uint32_t mac_bits;  /* of one in the source address; 0: it cannot rewrite that */
 	uint32_t capacity;  /* rules; 0: unknown */
 	bool tcp_flags;
 	bool stats;         /* list() gives packets and last use */
@@ -47,15 +39,22 @@ struct wm_offload_caps {
 	/* Not 0: what arrives is the rule's location, below this, and locate() has to be
 	 * called before rules go in. */
 	uint32_t locations;
+	bool software; /* marks come from the software NIC, whatever the driver has */
+	const struct wm_steer_ops *steer; /* what takes steering rules; NULL: nothing */
 };
 
 /* The NIC's table, as the NIC says. */
-struct wm_offload_room {
+struct wm_offload_usage {
 	uint64_t size; /* rules that it has room for */
 	uint64_t used; /* rules in it, whoever's they are */
 };
 
-enum { WM_STEER_WORDS = 160 }; /* kept of a refusal's text */
+/* Of several interfaces, which have a backend opened for them? */
+enum wm_offload_scope {
+	WM_SCOPE_ALL,   /* one stands for all */
+	WM_SCOPE_EACH,  /* each has its own */
+	WM_SCOPE_FIRST, /* there can be one only: the first's */
+};
 
 struct wm_offload; /* a backend's own state */
 
@@ -64,6 +63,7 @@ struct wm_offload; /* a backend's own state */
  * daemon's loop. */
 struct wm_offload_ops {
 	const char *name;
+	enum wm_offload_scope scope;
 	int (*open)(struct wm_offload **off, const char *interface, const char *argument,
 		    struct wm_err *err);
 	void (*close)(struct wm_offload *off);
@@ -71,8 +71,13 @@ struct wm_offload_ops {
 	/* The data plane's table of what a rule means by its location, `n` entries. What
 	 * the NIC holds is compared with it; capabilities may be others then. */
 	int (*locate)(struct wm_offload *off, struct wm_location *table, uint32_t n);
+	/* From now on rules write marks into source addresses behind this prefix, see
+	 * waymark/abi.h, and nowhere else (0: where they did before); capabilities may be
+	 * others then. A rule that the NIC holds and that does not do so is listed with
+	 * mark 0. */
+	void (*mac_lane)(struct wm_offload *off, uint32_t prefix);
 	/* 0, or -errno where the NIC does not say. */
-	int (*room)(struct wm_offload *off, struct wm_offload_room *room);
+	int (*usage)(struct wm_offload *off, struct wm_offload_usage *usage);
 	/*
 	 * Install n rules. result[i]: 0 installed; -EINPROGRESS: asked for, poll()
 	 * will tell; -ENOSPC: table full; any other: refused. A rule for a flow
@@ -89,18 +94,6 @@ struct wm_offload_ops {
 	 * empty set: to whichever the NIC likes. Rules that lead elsewhere are listed with
 	 * mark 0, which is no destination's. */
 	void (*queues)(struct wm_offload *off, const struct wm_queueset *queues);
-	/*
-	 * The NIC's steering rules shall be these and no others; one that is there already is
-	 * left alone, so this may be asked again and again. All of them or none: should the
-	 * NIC refuse one, those that were added go again, and the old ones stay.
-	 * `make_room`: old ones go first, and what can be added stays.
-	 *
-	 * result[i]: what the NIC says to each: 0, -ENOSPC, or why it refused; `words`
-	 * (WM_STEER_WORDS bytes): the text of the first refusal, or "". Returns 0; -errno
-	 * if nothing could be asked. list() does not show them.
-	 */
-	int (*steer)(struct wm_offload *off, const struct wm_steer *rules, size_t n, bool make_room,
-		     int *result, char *words);
 	/* Every rule that the NIC holds. -ENODEV: it is gone, and they with it. */
 	int (*list)(struct wm_offload *off,
 		    void (*each)(void *arg, const struct wm_rule *rule,

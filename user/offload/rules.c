@@ -29,7 +29,9 @@
 #include <string.h>
 
 #include "pace.h"
+#include "refusals.h"
 #include "ruletable.h"
+#include "weights.h"
 
 /*
  * Rule states.
@@ -58,31 +60,15 @@ enum {
 	BATCH = 256,          /* rules a call of the backend */
 	DELETES_A_TICK = 4096,
 	QUEUE_MAX = 65536,
-	REFUSED_SLOTS = 4096, /* refused flows that are remembered */
 	OFFERS_TO_VERIFY = 3, /* offers of an active flow: the NIC may have lost the rule */
 	MISSED_TO_FORGET = 2, /* readings without the rule: the NIC has lost it */
-	WEIGHTS = 32,         /* classes of packets from reading to reading, by powers of 2 */
-	LIGHT_PART = 16,      /* of a full table so much yields from reading to reading */
-	LIGHT_MEAN = 4,       /* of rules that have less than such a part of the mean, */
-	LIGHT_ANY = 256,      /* and so much of whatever rules, since all may be light */
 };
 
 #define MS_NS (WM_SECOND_NS / 1000)
 #define READING_MIN_NS (250 * MS_NS)
 #define POLL_NS (2 * MS_NS)
 #define ANSWER_NS (5 * WM_SECOND_NS)  /* after that the NIC will not answer any more */
-#define REFUSED_NS (5 * WM_SECOND_NS) /* before a refused flow is tried again */
 #define TICK_NS WM_SECOND_NS          /* the longest that tick() may stay away */
-
-struct refused {
-	uint64_t hash, until;
-};
-
-/* Rules in use at a reading, by their packets since the one before. */
-struct light {
-	uint32_t rules[WEIGHTS]; /* by class; then: how many of them yield */
-	uint64_t n, packets;
-};
 
 struct wm_rules {
 	const struct wm_offload_ops *ops;
@@ -97,10 +83,10 @@ struct wm_rules {
 	uint32_t learned; /* rules after which the NIC said "full"; until the next reading */
 	uint32_t left;    /* rules that stay while others get out of the way */
 	uint32_t reading; /* number of the last reading */
-	struct light light;
+	struct wm_weights weights; /* of the rules in use at the last reading */
 	uint64_t next_reading;
 	bool retiring;    /* take no offers: everything has to go */
-	struct refused refused[REFUSED_SLOTS];
+	struct wm_refusals refusals;
 	/* One batch. */
 	uint32_t index[BATCH];
 	struct wm_rule batch[BATCH];
@@ -123,12 +109,7 @@ static uint32_t length(const struct wm_rules *r, enum wm_rule_list list)
 	return r->table.lists[list].n;
 }
 
-static uint32_t least(uint32_t a, uint32_t b)
-{
-	return a < b ? a : b;
-}
-
-static uint64_t earlier(uint64_t a, uint64_t b)
+static uint64_t least(uint64_t a, uint64_t b)
 {
 	return a < b ? a : b;
 }
@@ -164,16 +145,17 @@ static bool tells_use(const struct wm_rules *r)
 
 static uint32_t queue_max(const struct wm_rules *r)
 {
-	uint64_t n = 4ull * r->options.installs_per_second;
-
-	return n < QUEUE_MAX ? n : QUEUE_MAX;
+	return least(4ull * r->options.installs_per_second, QUEUE_MAX);
 }
 
-static uint64_t reading_interval(const struct wm_rules *r)
+static uint64_t reading_interval(uint64_t idle_ns)
 {
-	uint64_t quarter = r->options.idle_ns / 4;
+	return idle_ns / 4 > READING_MIN_NS ? idle_ns / 4 : READING_MIN_NS;
+}
 
-	return quarter > READING_MIN_NS ? quarter : READING_MIN_NS;
+uint64_t wm_rules__gone_after_ns(uint64_t idle_ns)
+{
+	return idle_ns + 2 * reading_interval(idle_ns) + 2 * ANSWER_NS;
 }
 
 /* --- steps of a life --- */
@@ -211,12 +193,6 @@ static void tell_gone(struct wm_rules *r, const struct wm_flow *flow)
 		r->hooks.gone(r->hooks.arg, flow);
 }
 
-static void tell_active(struct wm_rules *r, uint32_t i)
-{
-	if (r->hooks.active)
-		r->hooks.active(r->hooks.arg, &at(r, i)->flow);
-}
-
 /* The NIC has nothing of this rule: forget it. */
 static void forget(struct wm_rules *r, uint32_t i)
 {
@@ -227,19 +203,12 @@ static void forget(struct wm_rules *r, uint32_t i)
 	tell_gone(r, &flow);
 }
 
-/* The same of a candidate for which this is not the moment. */
-static void hold(struct wm_rules *r, uint32_t i)
-{
-	r->stats.held++;
-	forget(r, i);
-}
-
 static void begin_delete(struct wm_rules *r, uint32_t i, enum wm_rule_end end, uint64_t now)
 {
 	struct wm_rule_entry *e = at(r, i);
 
 	if (e->state != WM_RULE_INSTALLING) /* what was only wanted, the NIC never saw */
-		wm_ruletable__clear_mark(&r->table, i, WM_WANT);
+		wm_ruletable__clear_mark(&r->table, i, WM_WANTED);
 	e->end = end;
 	enter(r, i, WM_RULE_DELETING, WM_LIST_DELETING, now);
 }
@@ -266,47 +235,28 @@ static void end_rule(struct wm_rules *r, uint32_t i, enum wm_rule_end end, uint6
 	}
 }
 
-static void become_active(struct wm_rules *r, uint32_t i, uint64_t now)
+/* The NIC has the rule with this mark; `anew`: and had none of this flow. */
+static void become_active(struct wm_rules *r, uint32_t i, uint32_t mark, bool anew, uint64_t now)
 {
 	struct wm_rule_entry *e = at(r, i);
 
+	wm_ruletable__set_mark(&r->table, i, WM_IN_NIC, mark);
 	enter(r, i, WM_RULE_ACTIVE, WM_LIST_NONE, now);
 	e->fresh = true;
 	e->offers = 0;
 	e->missed = 0;
 	e->seen = r->reading;
 	e->used_at = now;
+	if (anew && r->hooks.active)
+		r->hooks.active(r->hooks.arg, &e->flow);
 }
 
 /* Install again: with another mark, or to be sure that it is there. */
 static void install_again(struct wm_rules *r, uint32_t i, uint32_t mark)
 {
 	at(r, i)->offers = 0;
-	wm_ruletable__set_mark(&r->table, i, WM_WANT, mark);
+	wm_ruletable__set_mark(&r->table, i, WM_WANTED, mark);
 	wm_ruletable__move(&r->table, i, WM_LIST_AGAIN);
-}
-
-/* --- flows that were refused --- */
-
-static struct refused *refused_slot(struct wm_rules *r, uint64_t hash)
-{
-	return &r->refused[hash % REFUSED_SLOTS];
-}
-
-/* A flow takes the slot of another; forgetting costs one more refusal. */
-static void remember_refused(struct wm_rules *r, const struct wm_flow *flow, uint64_t now)
-{
-	uint64_t hash = wm_ruletable__hash(&r->table, flow);
-
-	*refused_slot(r, hash) = (struct refused){ hash, now + REFUSED_NS };
-}
-
-static bool was_refused(struct wm_rules *r, const struct wm_flow *flow, uint64_t now)
-{
-	uint64_t hash = wm_ruletable__hash(&r->table, flow);
-	const struct refused *slot = refused_slot(r, hash);
-
-	return slot->hash == hash && now < slot->until;
 }
 
 /* --- offer and close --- */
@@ -320,7 +270,8 @@ static bool may_take(struct wm_rules *r, const struct wm_flow *flow, uint64_t no
 {
 	return r->ops->install && r->ops->remove && !r->retiring && capacity(r) &&
 	       now >= r->install_backoff.until &&
-	       length(r, WM_LIST_QUEUE) < queue_max(r) && !was_refused(r, flow, now);
+	       length(r, WM_LIST_QUEUE) < queue_max(r) &&
+	       !wm_refusals__has(&r->refusals, wm_ruletable__hash(&r->table, flow), now);
 }
 
 static void offer_new(struct wm_rules *r, const struct wm_flow *flow, uint32_t mark, uint64_t now)
@@ -340,18 +291,8 @@ static void offer_new(struct wm_rules *r, const struct wm_flow *flow, uint32_t m
 		tell_gone(r, flow);
 		return;
 	}
-	wm_ruletable__set_mark(&r->table, i, WM_WANT, mark);
+	wm_ruletable__set_mark(&r->table, i, WM_WANTED, mark);
 	wm_ruletable__move(&r->table, i, WM_LIST_QUEUE);
-}
-
-static void offer_active(struct wm_rules *r, uint32_t i, uint32_t mark)
-{
-	struct wm_rule_entry *e = at(r, i);
-
-	if (e->has[WM_WANT] || mark != e->mark[WM_HELD])
-		install_again(r, i, mark);
-	else if (++e->offers >= OFFERS_TO_VERIFY)
-		install_again(r, i, mark);
 }
 
 void wm_rules__offer(struct wm_rules *r, const struct wm_flow *flow, uint32_t mark, uint64_t now)
@@ -370,14 +311,16 @@ void wm_rules__offer(struct wm_rules *r, const struct wm_flow *flow, uint32_t ma
 	}
 	switch ((enum wm_rule_state)e->state) {
 	case WM_RULE_CANDIDATE:
-		wm_ruletable__set_mark(&r->table, i, WM_WANT, mark);
+		wm_ruletable__set_mark(&r->table, i, WM_WANTED, mark);
 		break;
 	case WM_RULE_INSTALLING:
-		if (mark != e->mark[WM_WANT])
+		if (mark != e->mark[WM_WANTED])
 			end_rule(r, i, WM_END_STALE, now);
 		break;
 	case WM_RULE_ACTIVE:
-		offer_active(r, i, mark);
+		if (e->has[WM_WANTED] || mark != e->mark[WM_IN_NIC] ||
+		    ++e->offers >= OFFERS_TO_VERIFY)
+			install_again(r, i, mark);
 		break;
 	case WM_RULE_DELETING:
 		r->stats.held++;
@@ -410,7 +353,7 @@ bool wm_rules__mark_in_use(const struct wm_rules *r, uint32_t mark)
 	while ((i = wm_ruletable__next_of_mark(&r->table, mark, &from)) != WM_RULE_NONE) {
 		const struct wm_rule_entry *e = at(r, i);
 
-		if (e->has[WM_HELD] && e->mark[WM_HELD] == mark)
+		if (e->has[WM_IN_NIC] && e->mark[WM_IN_NIC] == mark)
 			return true;
 		if (e->state == WM_RULE_INSTALLING || e->state == WM_RULE_DELETING)
 			return true; /* wanted, and the NIC was asked for it */
@@ -450,24 +393,28 @@ static void give_up(struct wm_rules *r, uint32_t i, uint64_t now)
 {
 	struct wm_rule_entry *e = at(r, i);
 
-	wm_ruletable__clear_mark(&r->table, i, WM_WANT);
-	if (e->has[WM_HELD])
+	wm_ruletable__clear_mark(&r->table, i, WM_WANTED);
+	if (e->has[WM_IN_NIC])
 		begin_delete(r, i, e->closing ? e->end : WM_END_STALE, now);
 	else
 		forget(r, i);
 }
 
+/* It will not soon be tried again. */
+static void refuse(struct wm_rules *r, uint32_t i, uint64_t now)
+{
+	r->stats.refused++;
+	wm_refusals__add(&r->refusals, wm_ruletable__hash(&r->table, &at(r, i)->flow), now);
+}
+
 static void on_installed(struct wm_rules *r, uint32_t i, uint64_t now)
 {
 	struct wm_rule_entry *e = at(r, i);
-	bool replaced = e->has[WM_HELD];
+	uint32_t mark = e->mark[WM_WANTED];
 
 	r->stats.installed++;
-	wm_ruletable__set_mark(&r->table, i, WM_HELD, e->mark[WM_WANT]);
-	wm_ruletable__clear_mark(&r->table, i, WM_WANT);
-	become_active(r, i, now);
-	if (!replaced)
-		tell_active(r, i);
+	wm_ruletable__clear_mark(&r->table, i, WM_WANTED);
+	become_active(r, i, mark, !e->has[WM_IN_NIC], now);
 	if (e->closing)
 		begin_delete(r, i, e->end, now);
 }
@@ -475,7 +422,7 @@ static void on_installed(struct wm_rules *r, uint32_t i, uint64_t now)
 static void on_full(struct wm_rules *r, uint32_t i, uint64_t now)
 {
 	struct wm_rule_entry *e = at(r, i);
-	bool again = !e->has[WM_HELD] && !e->closing;
+	bool again = !e->has[WM_IN_NIC] && !e->closing;
 
 	r->stats.full++;
 	r->learned = least(r->learned, in_nic(r) - (e->state != WM_RULE_CANDIDATE));
@@ -484,10 +431,8 @@ static void on_full(struct wm_rules *r, uint32_t i, uint64_t now)
 		wm_ruletable__move_first(&r->table, i, WM_LIST_QUEUE);
 		return;
 	}
-	if (again)
-		hold(r, i);
-	else
-		give_up(r, i, now);
+	r->stats.held += again;
+	give_up(r, i, now);
 }
 
 /* What came of a round of installs, for the back-off. */
@@ -510,8 +455,7 @@ static void settle(struct wm_rules *r, uint32_t i, int result, struct round *rou
 		break;
 	default:
 		round->refused = true;
-		r->stats.refused++;
-		remember_refused(r, &at(r, i)->flow, now);
+		refuse(r, i, now);
 		give_up(r, i, now);
 		break;
 	}
@@ -527,17 +471,22 @@ static void pace_installs(struct wm_rules *r, const struct round *round, uint64_
 		wm_backoff__grow(&r->install_backoff, now);
 }
 
-/* Take rules out of a list into the batch, behind the n that it holds. */
-static uint32_t gather(struct wm_rules *r, enum wm_rule_list list, uint32_t n, uint32_t max)
+/* Take rules to be installed out of a list into the batch, behind the n that it holds. An
+ * offer may have waited for long: whoever looks after the flow has the last word, for with
+ * the rule it is bound to the destination. */
+static uint32_t gather(struct wm_rules *r, enum wm_rule_list list, uint32_t n, uint32_t max,
+		       uint64_t now)
 {
 	uint32_t i;
 
 	while (n < max && (i = first(r, list)) != WM_RULE_NONE) {
 		wm_ruletable__move(&r->table, i, WM_LIST_NONE);
 		r->index[n] = i;
-		r->batch[n].flow = at(r, i)->flow;
-		r->batch[n].mark = at(r, i)->mark[WM_WANT];
-		n++;
+		r->batch[n] = (struct wm_rule){ at(r, i)->flow, at(r, i)->mark[WM_WANTED] };
+		if (r->hooks.current && !r->hooks.current(r->hooks.arg, &r->batch[n]))
+			give_up(r, i, now);
+		else
+			n++;
 	}
 	return n;
 }
@@ -552,20 +501,21 @@ static uint32_t install_max(const struct wm_rules *r)
 	return length(r, WM_LIST_WAITING) ? 0 : least(max, 1);
 }
 
-static uint32_t fill_batch(struct wm_rules *r)
+/* The next batch. Rules to be installed again have their places. */
+static uint32_t fill_batch(struct wm_rules *r, uint64_t now)
 {
 	uint32_t max = least(install_max(r), BATCH), used = in_nic(r), n;
 	uint32_t room = used < limit(r) ? limit(r) - used : 0;
 
-	n = gather(r, WM_LIST_AGAIN, 0, max); /* they have their places */
-	return gather(r, WM_LIST_QUEUE, n, least(max, n + least(room, BATCH)));
+	n = gather(r, WM_LIST_AGAIN, 0, max, now);
+	return gather(r, WM_LIST_QUEUE, n, least(max, n + least(room, BATCH)), now);
 }
 
 static void install_due(struct wm_rules *r, uint64_t now)
 {
 	uint32_t n;
 
-	while (now >= r->install_backoff.until && (n = fill_batch(r))) {
+	while (now >= r->install_backoff.until && (n = fill_batch(r, now))) {
 		struct round round = {};
 
 		wm_bucket__take(&r->bucket, n);
@@ -628,7 +578,8 @@ static void hold_surplus(struct wm_rules *r)
 		return;
 	while ((i = first(r, WM_LIST_QUEUE)) != WM_RULE_NONE) {
 		r->stats.full++;
-		hold(r, i);
+		r->stats.held++;
+		forget(r, i);
 	}
 }
 
@@ -649,7 +600,7 @@ static void on_answer(void *arg, const struct wm_rule *rule, int result)
 	if (i == WM_RULE_NONE)
 		return; /* too late: if it was installed, the next reading finds it */
 	e = at(p->rules, i);
-	if (e->state == WM_RULE_INSTALLING && e->mark[WM_WANT] == rule->mark)
+	if (e->state == WM_RULE_INSTALLING && e->mark[WM_WANTED] == rule->mark)
 		settle(p->rules, i, result, &p->round, p->now);
 }
 
@@ -661,8 +612,7 @@ static void give_up_waiting(struct wm_rules *r, uint64_t now)
 
 	while ((i = first(r, WM_LIST_WAITING)) != WM_RULE_NONE &&
 	       now - at(r, i)->since >= ANSWER_NS) {
-		r->stats.refused++;
-		remember_refused(r, &at(r, i)->flow, now);
+		refuse(r, i, now);
 		begin_delete(r, i, at(r, i)->closing ? at(r, i)->end : WM_END_STALE, now);
 		pace_installs(r, &round, now);
 	}
@@ -682,12 +632,24 @@ static void poll_due(struct wm_rules *r, uint64_t now)
 
 /* --- delete --- */
 
+/* A rule that had packets: does it still belong to its flow? */
+static bool still_used(struct wm_rules *r, uint32_t i)
+{
+	const struct wm_rule_entry *e = at(r, i);
+	struct wm_rule rule = { e->flow, e->mark[e->has[WM_IN_NIC] ? WM_IN_NIC : WM_WANTED] };
+
+	return !r->hooks.used || r->hooks.used(r->hooks.arg, &rule);
+}
+
 static uint32_t fill_removals(struct wm_rules *r)
 {
-	uint32_t n = gather(r, WM_LIST_DELETING, 0, BATCH);
+	uint32_t n = 0, i;
 
-	for (uint32_t k = 0; k < n; k++)
-		r->flows[k] = r->batch[k].flow;
+	for (; n < BATCH && (i = first(r, WM_LIST_DELETING)) != WM_RULE_NONE; n++) {
+		wm_ruletable__move(&r->table, i, WM_LIST_NONE);
+		r->index[n] = i;
+		r->flows[n] = at(r, i)->flow;
+	}
 	return n;
 }
 
@@ -706,6 +668,7 @@ static bool remove_batch(struct wm_rules *r, uint32_t n)
 		}
 		failed = true;
 		r->stats.failed_removals++;
+		still_used(r, i);
 		wm_ruletable__move(&r->table, i, WM_LIST_FAILED);
 	}
 	return failed;
@@ -744,7 +707,7 @@ static void delete_unknown(struct wm_rules *r, const struct wm_rule *rule, uint6
 	if (i == WM_RULE_NONE)
 		return; /* no memory; the next reading shows it again */
 	at(r, i)->end = WM_END_STALE;
-	wm_ruletable__set_mark(&r->table, i, WM_HELD, rule->mark);
+	wm_ruletable__set_mark(&r->table, i, WM_IN_NIC, rule->mark);
 	wm_ruletable__move(&r->table, i, WM_LIST_DELETING);
 }
 
@@ -778,17 +741,16 @@ static void account(struct wm_rules *r, struct wm_rule_entry *e, const struct wm
 static void correct_mark(struct wm_rules *r, uint32_t i, uint32_t mark, uint64_t now)
 {
 	struct wm_rule_entry *e = at(r, i);
-	uint32_t want = e->mark[e->has[WM_WANT] ? WM_WANT : WM_HELD];
+	uint32_t want = e->mark[e->has[WM_WANTED] ? WM_WANTED : WM_IN_NIC];
 
-	if (e->has[WM_HELD] && e->mark[WM_HELD] == mark)
+	if (e->has[WM_IN_NIC] && e->mark[WM_IN_NIC] == mark)
 		return;
-	if (e->state == WM_RULE_INSTALLING && e->mark[WM_WANT] == mark)
+	if (e->state == WM_RULE_INSTALLING && e->mark[WM_WANTED] == mark)
 		return;
-	wm_ruletable__set_mark(&r->table, i, WM_HELD, mark);
-	if (e->state == WM_RULE_CANDIDATE) {
-		become_active(r, i, now);
-		tell_active(r, i);
-	}
+	if (e->state == WM_RULE_CANDIDATE)
+		become_active(r, i, mark, true, now);
+	else
+		wm_ruletable__set_mark(&r->table, i, WM_IN_NIC, mark);
 	if (e->state == WM_RULE_ACTIVE)
 		install_again(r, i, want);
 }
@@ -809,76 +771,43 @@ static void on_listed(void *arg, const struct wm_rule *rule, const struct wm_rul
 		account(r, at(r, i), stats, reader->now);
 }
 
-/* Classes of weight: packets of one reading, not 0, by their logarithm. */
-static uint32_t class_of(uint32_t packets)
-{
-	return 31 - __builtin_clz(packets);
-}
-
-static void count_light(struct light *l, uint32_t packets)
-{
-	l->rules[class_of(packets)]++;
-	l->n++;
-	l->packets += packets;
-}
-
-/* How many of each class yield, the lightest first. Rules that are as heavy as the
- * mean, or nearly, are changed seldom: if all are alike it brings nothing, and if heavy
- * flows are outside, the first of them that comes in lifts the mean. */
-static void share_out(struct light *l)
-{
-	uint32_t any = (l->n + LIGHT_ANY / 2) / LIGHT_ANY, taken = 0;
-	uint32_t light = (l->n + LIGHT_PART - 1) / LIGHT_PART;
-
-	for (uint32_t class = 0; class < WEIGHTS; class++) {
-		bool heavy = (2ull << class) * LIGHT_MEAN * l->n > l->packets;
-		uint32_t places = heavy ? any : light;
-
-		l->rules[class] = least(l->rules[class], places > taken ? places - taken : 0);
-		taken += l->rules[class];
-	}
-}
-
 /* After a reading: who yields in a full table, a part of the rules that were weighed
  * (a NIC may hold fewer than it is allowed). Without packet counters nobody does: then
  * all rules in use weigh the same. */
 static void choose_light(struct wm_rules *r)
 {
-	share_out(&r->light);
+	wm_weights__share_out(&r->weights);
 	for (uint32_t i = 0; i < r->table.top; i++) {
 		const struct wm_rule_entry *e = at(r, i);
-		uint32_t *places;
 
-		if (e->list != WM_LIST_NONE || e->state != WM_RULE_ACTIVE || !e->lately)
-			continue;
-		places = &r->light.rules[class_of(e->lately)];
-		if (*places) {
-			--*places;
+		if (e->list == WM_LIST_NONE && e->state == WM_RULE_ACTIVE && e->lately &&
+		    wm_weights__take(&r->weights, e->lately))
 			wm_ruletable__move(&r->table, i, WM_LIST_LIGHT);
-		}
 	}
 }
 
-static void note_use(struct wm_rules *r, uint32_t i)
+/* false: the rule has to go. */
+static bool note_use(struct wm_rules *r, uint32_t i)
 {
+	bool keep = true;
 	struct wm_rule_entry *e = at(r, i);
 
 	if (e->fresh)
 		e->lately = 0; /* it had no whole reading */
 	if (e->lately)
-		count_light(&r->light, e->lately);
+		wm_weights__add(&r->weights, e->lately);
 	if (e->moved) {
 		e->offers = 0;
 		if (e->list == WM_LIST_IDLE || e->list == WM_LIST_LIGHT)
 			wm_ruletable__move(&r->table, i, WM_LIST_NONE);
-		if (r->hooks.used)
-			r->hooks.used(r->hooks.arg, &e->flow);
+		keep = still_used(r, i);
 	} else if (!e->fresh && tells_use(r) &&
 		   (e->list == WM_LIST_NONE || e->list == WM_LIST_LIGHT)) {
 		wm_ruletable__move(&r->table, i, WM_LIST_IDLE);
 	}
 	e->fresh = false;
 	e->moved = false;
+	return keep;
 }
 
 /* What a reading means for an active rule. Without counters a rule lives for the
@@ -896,8 +825,9 @@ static void judge(struct wm_rules *r, uint32_t i, bool listed, uint64_t now)
 		return;
 	}
 	e->missed = 0;
-	note_use(r, i);
-	if (now - e->used_at >= r->options.idle_ns && now >= e->used_at)
+	if (!note_use(r, i))
+		begin_delete(r, i, WM_END_STALE, now);
+	else if (now - e->used_at >= r->options.idle_ns && now >= e->used_at)
 		begin_delete(r, i, WM_END_IDLE, now);
 }
 
@@ -908,12 +838,12 @@ static void read_due(struct wm_rules *r, uint64_t now)
 	int ret;
 
 	if (!r->next_reading)
-		r->next_reading = now + reading_interval(r);
+		r->next_reading = now + reading_interval(r->options.idle_ns);
 	if (now < r->next_reading)
 		return;
-	r->next_reading = now + reading_interval(r);
+	r->next_reading = now + reading_interval(r->options.idle_ns);
 	r->learned = UINT32_MAX;
-	r->light = (struct light){};
+	r->weights = (struct wm_weights){};
 	r->reading++;
 	ret = listed ? r->ops->list(r->off, on_listed, &reader) : 0;
 	if (ret && ret != -ENODEV)
@@ -948,13 +878,11 @@ static void on_found(void *arg, const struct wm_rule *rule, const struct wm_rule
 	i = create(r, &rule->flow, WM_RULE_ACTIVE, c->now);
 	if (i == WM_RULE_NONE)
 		return;
-	wm_ruletable__set_mark(&r->table, i, WM_HELD, rule->mark);
-	become_active(r, i, c->now);
 	if (stats) {
 		at(r, i)->packets = at(r, i)->nic_packets = stats->packets;
 		at(r, i)->bytes = at(r, i)->nic_bytes = stats->bytes;
 	}
-	tell_active(r, i);
+	become_active(r, i, rule->mark, true, c->now);
 }
 
 int wm_rules__reconcile(struct wm_rules *r, bool (*valid)(void *arg, const struct wm_rule *rule),
@@ -987,13 +915,13 @@ static uint64_t next_install(const struct wm_rules *r)
 
 static uint64_t next_due(const struct wm_rules *r, uint64_t now)
 {
-	uint64_t next = earlier(r->next_reading, now + TICK_NS);
+	uint64_t next = least(r->next_reading, now + TICK_NS);
 
-	next = earlier(next, next_install(r));
+	next = least(next, next_install(r));
 	if (length(r, WM_LIST_WAITING))
-		next = earlier(next, now + POLL_NS);
+		next = least(next, now + POLL_NS);
 	if (length(r, WM_LIST_FAILED))
-		next = earlier(next, r->remove_backoff.until);
+		next = least(next, r->remove_backoff.until);
 	if (length(r, WM_LIST_DELETING) && r->ops->remove)
 		next = now;
 	return next > now ? next : now;
@@ -1069,7 +997,7 @@ static void view(const struct wm_rule_entry *e, struct wm_rule_view *out)
 {
 	*out = (struct wm_rule_view){
 		.rule.flow = e->flow,
-		.rule.mark = e->mark[e->has[WM_HELD] ? WM_HELD : WM_WANT],
+		.rule.mark = e->mark[e->has[WM_IN_NIC] ? WM_IN_NIC : WM_WANTED],
 		.state = e->state,
 		.stats.packets = e->packets,
 		.stats.bytes = e->bytes,
@@ -1088,18 +1016,29 @@ bool wm_rules__find(const struct wm_rules *r, const struct wm_flow *flow, struct
 	return true;
 }
 
-void wm_rules__each(const struct wm_rules *r,
+bool wm_rules__some(const struct wm_rules *r, uint32_t *from, uint32_t n,
 		    bool (*each)(void *arg, const struct wm_rule_view *view), void *arg)
 {
 	struct wm_rule_view shown;
 
-	for (uint32_t i = 0; i < r->table.top; i++) {
-		if (at(r, i)->list == WM_LIST_FREE)
+	for (; n && *from < r->table.top; n--) {
+		const struct wm_rule_entry *e = at(r, (*from)++);
+
+		if (e->list == WM_LIST_FREE)
 			continue;
-		view(at(r, i), &shown);
+		view(e, &shown);
 		if (!each(arg, &shown))
-			return;
+			return false;
 	}
+	return *from < r->table.top;
+}
+
+void wm_rules__each(const struct wm_rules *r,
+		    bool (*each)(void *arg, const struct wm_rule_view *view), void *arg)
+{
+	uint32_t from = 0;
+
+	wm_rules__some(r, &from, UINT32_MAX, each, arg);
 }
 
 const char *wm_rule_state__name(enum wm_rule_state state)

@@ -54,14 +54,22 @@ struct wm_rules_stats {
 
 /*
  * What the outside does when a rule comes or goes. May be NULL; must not call
- * back. A flow that was offered gets one `gone`, sooner or later: also when it was
+ * back.
+ *
+ * `current` is asked just before a rule goes into the NIC: shall this flow's packets
+ * still carry this mark? `used` tells that the rule had packets since last time, and asks
+ * the same. Whoever says no has the
+ * rule deleted. `used` is told of a rule that the NIC does not give up, too.
+ *
+ * A flow that was offered gets one `gone`, sooner or later: also when it was
  * not taken, or refused, so that whoever counts its packets may count anew. Who
  * is held because of a full table is then offered as often as it is heavy, and so
  * wins the places that come free.
  */
 struct wm_rules_hooks {
+	bool (*current)(void *arg, const struct wm_rule *rule);
 	void (*active)(void *arg, const struct wm_flow *flow); /* installed */
-	void (*used)(void *arg, const struct wm_flow *flow);   /* had packets since last time */
+	bool (*used)(void *arg, const struct wm_rule *rule);
 	void (*gone)(void *arg, const struct wm_flow *flow);   /* not in the NIC (any more) */
 	void *arg;
 };
@@ -69,6 +77,9 @@ struct wm_rules_hooks {
 struct wm_rules *wm_rules__new(const struct wm_offload_ops *ops, struct wm_offload *off,
 			       const struct wm_rules_options *options,
 			       const struct wm_rules_hooks *hooks);
+/* After so long without a packet the NIC has no rule of a flow, if all goes well: the idle
+ * time, until it is noticed, and some more for a NIC in a hurry. */
+uint64_t wm_rules__gone_after_ns(uint64_t idle_ns);
 /* Frees memory; rules stay in the NIC, and the backend open. */
 void wm_rules__free(struct wm_rules *rules);
 void wm_rules__configure(struct wm_rules *rules, const struct wm_rules_options *options);
@@ -118,6 +129,10 @@ struct wm_rule_view {
 bool wm_rules__find(const struct wm_rules *rules, const struct wm_flow *flow,
 		    struct wm_rule_view *out);
 void wm_rules__each(const struct wm_rules *rules,
+		    bool (*each)(void *arg, const struct wm_rule_view *view), void *arg);
+/* The same of some: those in the `n` places from *at on, which moves; false: that was the
+ * end. In between rules may come and go. */
+bool wm_rules__some(const struct wm_rules *rules, uint32_t *at, uint32_t n,
 		    bool (*each)(void *arg, const struct wm_rule_view *view), void *arg);
 const char *wm_rule_state__name(enum wm_rule_state state);
 const char *wm_rule_end__name(enum wm_rule_end end);

@@ -134,8 +134,8 @@ void wm_ruletable__del(struct wm_ruletable *t, uint32_t i)
 {
 	struct wm_rule_entry *e = wm_ruletable__at(t, i);
 
-	wm_ruletable__clear_mark(t, i, WM_HELD);
-	wm_ruletable__clear_mark(t, i, WM_WANT);
+	wm_ruletable__clear_mark(t, i, WM_IN_NIC);
+	wm_ruletable__clear_mark(t, i, WM_WANTED);
 	wm_ruletable__move(t, i, WM_LIST_NONE);
 	unchain(t, i);
 	e->list = WM_LIST_FREE;

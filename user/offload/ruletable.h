@@ -34,8 +34,8 @@ enum wm_rule_list {
 
 /* The two marks of a rule. */
 enum wm_rule_mark {
-	WM_HELD, /* the NIC has the rule with this mark, or may have */
-	WM_WANT, /* to be installed */
+	WM_IN_NIC, /* the NIC has the rule with this mark, or may have */
+	WM_WANTED, /* to be installed */
 	WM_RULE_MARKS,
 };
 

@@ -16,8 +16,8 @@
 #include <linux/in.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "monotonic.h"
 #include "offload.h"
 #include "simnic.h"
 
@@ -34,6 +34,7 @@ struct late {
 struct wm_offload {
 	struct wm_simnic nic;
 	struct wm_offload_caps caps;
+	uint32_t mac_prefix; /* 0: marks go in front of the packet */
 	uint32_t asked; /* installs so far, for install_every */
 	/* Installs in progress, in the order in which they were asked for. */
 	struct late *late;
@@ -42,14 +43,6 @@ struct wm_offload {
 	struct wm_flow *keys;
 	struct wm_softnic_rule *values;
 };
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000000000ull + ts.tv_nsec;
-}
 
 /* --- open and close --- */
 
@@ -75,9 +68,11 @@ static int open_parts(struct wm_offload *off, const char *dir, struct wm_err *er
 		return ret;
 	off->caps = (struct wm_offload_caps){
 		.mark_bits = off->nic.ctl->mark_bits,
+		.mac_bits = WM_MAC_MARK_BITS,
 		.capacity = off->nic.capacity,
 		.tcp_flags = true,
 		.stats = true,
+		.software = true,
 	};
 	return 0;
 }
@@ -105,11 +100,22 @@ static const struct wm_offload_caps *sim_caps(struct wm_offload *off)
 	return &off->caps;
 }
 
+static void sim_mac_lane(struct wm_offload *off, uint32_t prefix)
+{
+	off->mac_prefix = prefix;
+	off->caps.mark_bits = prefix ? off->caps.mac_bits : off->nic.ctl->mark_bits;
+}
+
 /* --- install --- */
 
-static void to_value(const struct wm_rule *rule, struct wm_softnic_rule *value)
+static void to_value(const struct wm_offload *off, const struct wm_rule *rule,
+		     struct wm_softnic_rule *value)
 {
-	*value = (struct wm_softnic_rule){ .mark = rule->mark };
+	*value = (struct wm_softnic_rule){};
+	if (off->mac_prefix)
+		wm_mac_write(value->smac, off->mac_prefix, rule->mark);
+	else
+		value->mark = rule->mark;
 	if (rule->flow.proto == IPPROTO_TCP)
 		value->tcp_mask = WM_TCP_SYN | WM_TCP_FIN | WM_TCP_RST;
 }
@@ -144,7 +150,7 @@ static int keep_for_later(struct wm_offload *off, const struct wm_rule *rule)
 		off->late = late;
 		off->late_size = size;
 	}
-	off->late[off->n_late++] = (struct late){ *rule, now_ns() };
+	off->late[off->n_late++] = (struct late){ *rule, wm_now_ns() };
 	return -EINPROGRESS;
 }
 
@@ -158,6 +164,8 @@ static int act_fault(struct wm_offload *off, const struct wm_rule *rule)
 		return -ERANGE;
 	if (off->nic.ctl->install_errno && (!every || off->asked % every == 0))
 		return -(int)off->nic.ctl->install_errno;
+	if (off->mac_prefix && off->nic.ctl->smac_errno)
+		return -(int)off->nic.ctl->smac_errno;
 	if (off->nic.ctl->install_lose)
 		return 0;
 	if (off->nic.ctl->install_delay_ns)
@@ -175,7 +183,7 @@ static void sim_install(struct wm_offload *off, const struct wm_rule *rules, siz
 		if (result[i] != 1)
 			continue;
 		off->keys[ready] = rules[i].flow;
-		to_value(&rules[i], &off->values[ready]);
+		to_value(off, &rules[i], &off->values[ready]);
 		waiting[ready++] = &result[i];
 		if (ready == BATCH) {
 			put(off, ready, waiting);
@@ -188,14 +196,14 @@ static void sim_install(struct wm_offload *off, const struct wm_rule *rules, siz
 static int sim_poll(struct wm_offload *off,
 		    void (*done)(void *arg, const struct wm_rule *rule, int result), void *arg)
 {
-	uint64_t now = now_ns(), delay = off->nic.ctl->install_delay_ns;
+	uint64_t now = wm_now_ns(), delay = off->nic.ctl->install_delay_ns;
 	size_t due = 0;
 
 	while (due < off->n_late && off->late[due].asked_ns + delay <= now) {
 		int result, *where = &result;
 
 		off->keys[0] = off->late[due].rule.flow;
-		to_value(&off->late[due].rule, &off->values[0]);
+		to_value(off, &off->late[due].rule, &off->values[0]);
 		put(off, 1, &where);
 		done(arg, &off->late[due].rule, result);
 		due++;
@@ -251,13 +259,24 @@ static void sim_remove(struct wm_offload *off, const struct wm_flow *flows, size
 
 /* --- list --- */
 
+/* The mark that packets of the rule arrive with. 0: none that this program would take; of the
+ * other lane, or of a program before this one. */
+static uint32_t arriving_mark(const struct wm_offload *off, const struct wm_softnic_rule *value)
+{
+	if (!off->mac_prefix)
+		return value->mark;
+	return value->mark ? 0 : wm_mac_read(value->smac, off->mac_prefix);
+}
+
 static void tell(struct wm_offload *off, size_t n,
 		 void (*each)(void *arg, const struct wm_rule *rule,
 			      const struct wm_rule_stats *stats),
 		 void *arg)
 {
 	for (size_t i = 0; i < n; i++) {
-		struct wm_rule rule = { off->keys[i], off->values[i].mark };
+		struct wm_rule rule = {
+			off->keys[i], arriving_mark(off, &off->values[i]),
+		};
 		struct wm_rule_stats stats = {
 			.packets = off->values[i].packets,
 			.bytes = off->values[i].bytes,
@@ -291,9 +310,11 @@ static int sim_list(struct wm_offload *off,
 
 const struct wm_offload_ops wm_offload_sim = {
 	.name = "sim",
+	.scope = WM_SCOPE_ALL,
 	.open = sim_open,
 	.close = sim_close,
 	.caps = sim_caps,
+	.mac_lane = sim_mac_lane,
 	.install = sim_install,
 	.remove = sim_remove,
 	.poll = sim_poll,

@@ -3,7 +3,7 @@
 #ifndef WM_SIMNIC_H
 #define WM_SIMNIC_H
 
-#include <waymark/softnic.h>
+#include <waymark/softnic_abi.h>
 
 #include "err.h"
 

@@ -42,8 +42,9 @@ struct service {
 };
 
 struct wm_steering {
-	const struct wm_offload_ops *ops;
-	struct wm_offload *off;
+	const struct wm_steer_ops *ops; /* NULL: no rule goes in */
+	struct wm_steerer *steerer;
+	const char *backend;
 	char interface[IF_NAMESIZE];
 	struct service *service;
 	size_t n;
@@ -136,7 +137,7 @@ static int attempt(struct wm_steering *s, bool make_room)
 	}
 	s->words[0] = '\0';
 	s->asked = n;
-	ret = s->ops->steer(s->off, s->rules, n, make_room, s->result, s->words);
+	ret = s->ops->steer(s->steerer, s->rules, n, make_room, s->result, s->words);
 	for (size_t i = 0; i < n && !ret; i++)
 		if (passes(s->result[i]))
 			ret = s->result[i];
@@ -247,7 +248,7 @@ static void tell_refusal(struct wm_steering *s)
 	wm_warn("offload %s: %s takes no steering rules for %u of %u vips (%s): of their packets "
 		"only those that the NIC itself (RSS) puts into waymark's queues are balanced; "
 		"try to lead them there by hand: ethtool -N %s flow-type tcp4 dst-ip ADDRESS "
-		"action %u, or ethtool -X; said once", s->ops->name, s->interface,
+		"action %u, or ethtool -X; said once", s->backend, s->interface,
 		s->is.vips - s->is.steered, s->is.vips, s->is.why, s->interface, first);
 }
 
@@ -258,7 +259,7 @@ static void tell_undivided(struct wm_steering *s, const char *why)
 			continue;
 		s->told_undivided = true;
 		wm_info("offload %s: %s does not divide a vip's packets by their source port (%s): "
-			"all packets of a vip go to one queue; said once", s->ops->name,
+			"all packets of a vip go to one queue; said once", s->backend,
 			s->interface, why);
 	}
 }
@@ -270,7 +271,7 @@ static void tell(struct wm_steering *s, const struct wm_steering_stats *before)
 	if (s->full && !s->told_full) {
 		s->told_full = true;
 		wm_warn("offload %s: %s has no room for all steering rules; said once",
-			s->ops->name, s->interface);
+			s->backend, s->interface);
 	}
 	if (s->is.steered < s->is.vips && !s->full)
 		tell_refusal(s);
@@ -282,15 +283,16 @@ static void tell(struct wm_steering *s, const struct wm_steering_stats *before)
 
 /* --- life --- */
 
-struct wm_steering *wm_steering__new(const struct wm_offload_ops *ops, struct wm_offload *off,
-				     const char *interface)
+struct wm_steering *wm_steering__new(const struct wm_steer_ops *ops, struct wm_steerer *steerer,
+				     const char *backend, const char *interface)
 {
 	struct wm_steering *s = calloc(1, sizeof(*s));
 
 	if (!s)
 		return NULL;
 	s->ops = ops;
-	s->off = off;
+	s->steerer = steerer;
+	s->backend = backend;
 	snprintf(s->interface, sizeof(s->interface), "%s", interface);
 	return s;
 }
@@ -396,14 +398,14 @@ uint64_t wm_steering__tick(struct wm_steering *s, uint64_t now)
 {
 	if (s->held || now < s->due)
 		return s->held ? UINT64_MAX : s->due;
-	if (s->ops->steer) {
+	if (s->ops) {
 		s->due = now + (1 + s->is.rules / LOOK_RULES) * WM_STEER_LOOK_NS;
 		look(s);
 		return s->due;
 	}
 	s->due = UINT64_MAX;
 	if (s->n) {
-		snprintf(s->is.why, sizeof(s->is.why), "backend %s has none", s->ops->name);
+		snprintf(s->is.why, sizeof(s->is.why), "backend %s has none", s->backend);
 		tell_refusal(s);
 	}
 	return s->due;

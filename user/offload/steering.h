@@ -11,8 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "offload.h"
 #include "queueset.h"
+#include "steer_ops.h"
 
 enum {
 	/* Rules of one vip at most: flows of many vips meet on the queues anyway. */
@@ -47,9 +47,10 @@ struct wm_steering_stats {
 	char why[WM_STEER_WORDS + 64]; /* why not all, or ""; for people */
 };
 
-/* NULL: no memory. Nothing is asked of the NIC yet. */
-struct wm_steering *wm_steering__new(const struct wm_offload_ops *ops, struct wm_offload *off,
-				     const char *interface);
+/* NULL: no memory. Nothing is asked of the NIC yet. `ops` may be NULL: the NIC takes no such
+ * rules; else `steerer` is open, and stays the caller's. `backend` is for people. */
+struct wm_steering *wm_steering__new(const struct wm_steer_ops *ops, struct wm_steerer *steerer,
+				     const char *backend, const char *interface);
 /* Rules stay in the NIC. NULL is fine. */
 void wm_steering__free(struct wm_steering *steering);
 /* From the next tick on: these vips to these queues. No vip, or no queue: no rule. 0, or

@@ -48,7 +48,7 @@ static __always_inline void count(struct wm_cpu_stats *stats, enum wm_counter co
 /* Means of steering the verifier; there is none here. */
 #define __noinline static __attribute__((noinline))
 
-static __always_inline __u64 hide(__u64 x)
+static __always_inline __u64 verifier_forgets(__u64 x)
 {
 	return x;
 }
@@ -147,7 +147,8 @@ static void look_up(struct flow *f, const struct packet *p)
 
 static bool expired(const struct flow *f, const struct packet *p)
 {
-	if (p->proto != IPPROTO_UDP || entry_age(f->entry, f->tick) <= here->ctl.udp_idle)
+	if (p->proto != IPPROTO_UDP || entry_age(f->entry, f->tick) <= here->ctl.udp_idle ||
+	    wm_flow_may_have_rule(wm_flow_state(f->entry)))
 		return false;
 	count(&here->stats, WM_C_FLOW_EXPIRED);
 	return true;
@@ -155,8 +156,10 @@ static bool expired(const struct flow *f, const struct packet *p)
 
 static void enter(struct wm_counting *c, struct flow *f)
 {
+	uint64_t full = c->stats.counter[WM_C_FLOW_FULL];
+
 	flow_insert(f, WM_COUNTING_MARK, &c->stats, NULL);
-	c->entered = true;
+	c->entered = c->stats.counter[WM_C_FLOW_FULL] == full;
 	c->slot = f->slot;
 }
 
@@ -172,12 +175,13 @@ enum wm_counter wm_counting__packet(struct wm_counting *c, const struct wm_flow 
 	c->entered = c->done = false;
 	look_up(&f, &p);
 	if (tcp_flags & TCP_SYN) {
-		enter(c, &f);
+		if (!flow_syn(&f, &p, &c->vip, &c->stats))
+			enter(c, &f);
 		return WM_C_TX_SYN;
 	}
 	if (f.entry && !expired(&f, &p)) {
 		flow_hit(&f, &p, &c->vip, c->dest.mark, &c->stats);
-		c->done = entry_state(f.entry) + 1 >= c->ctl.promote_after;
+		c->done = wm_flow_state(f.entry) + 1 >= c->ctl.promote_after;
 		return WM_C_TX_HIT;
 	}
 	if (!(tcp_flags & (TCP_FIN | TCP_RST)))
@@ -199,8 +203,7 @@ bool wm_counting__proven(struct wm_counting *c, const struct wm_flow *flow)
 {
 	struct flow f;
 
-	return find(c, flow, &f) && entry_state(f.entry) != WM_FLOW_CLOSING &&
-	       flow_proven(f.entry, c->ctl.promote_after);
+	return find(c, flow, &f) && wm_flow_state(f.entry) == WM_FLOW_PROMOTED;
 }
 
 void wm_counting__touch(struct wm_counting *c, const struct wm_flow *flow, uint64_t now)
@@ -210,13 +213,13 @@ void wm_counting__touch(struct wm_counting *c, const struct wm_flow *flow, uint6
 	c->now = now;
 	if (find(c, flow, &f))
 		flow_write(&f, wm_flow_entry(f.hash, entry_dest(f.entry), f.tick,
-					     entry_state(f.entry)));
+					     wm_flow_state(f.entry)));
 }
 
 void wm_counting__restart(struct wm_counting *c, const struct wm_flow *flow)
 {
 	struct flow f;
 
-	if (find(c, flow, &f) && entry_state(f.entry) != WM_FLOW_CLOSING)
-		flow_write(&f, f.entry & ~(__u64)WM_FLOW_STATE_MASK);
+	if (find(c, flow, &f))
+		flow_write(&f, wm_flow_without_rule(f.entry, f.tick));
 }

@@ -185,11 +185,12 @@ static void on_active(void *arg, const struct wm_flow *flow)
 	wake(r, wm_source__number(flow), r->now, true);
 }
 
-static void on_used(void *arg, const struct wm_flow *flow)
+static bool on_used(void *arg, const struct wm_rule *rule)
 {
 	struct wm_replay *r = arg;
 
-	wm_counting__touch(&r->counting, flow, r->now);
+	wm_counting__touch(&r->counting, &rule->flow, r->now);
+	return true;
 }
 
 static void on_gone(void *arg, const struct wm_flow *flow)
@@ -282,12 +283,15 @@ static void play_until(struct wm_replay *r, uint64_t until)
 static void read_event(struct wm_replay *r, const struct queued *event)
 {
 	struct state *state = state_of(r, event->flow);
+	struct wm_rule_view view;
 	struct wm_flow flow;
 
 	r->source->name(r->source, event->flow, &flow);
 	state->events--;
 	if (event->type == WM_EVENT_CLOSE) {
 		wm_rules__close(r->rules, &flow, r->now);
+		if (!wm_rules__find(r->rules, &flow, &view))
+			wm_counting__restart(&r->counting, &flow);
 	} else if (wm_counting__proven(&r->counting, &flow)) {
 		state->offered = true;
 		wm_rules__offer(r->rules, &flow, WM_COUNTING_MARK, r->now);
@@ -434,7 +438,8 @@ struct wm_replay *wm_replay__new(const struct wm_replay_options *options, struct
 {
 	const struct wm_card_options card = { options->capacity, options->install_delay_ns, s };
 	struct wm_replay *r = calloc(1, sizeof(*r));
-	const struct wm_rules_hooks hooks = { on_active, on_used, on_gone, r };
+	const struct wm_rules_hooks hooks = { .active = on_active, .used = on_used,
+					      .gone = on_gone, .arg = r };
 
 	if (!r)
 		return NULL;
@@ -447,6 +452,7 @@ struct wm_replay *wm_replay__new(const struct wm_replay_options *options, struct
 	r->tick_end = (r->now / TICK + 1) * TICK;
 	if (wm_counting__init(&r->counting, &options->counting))
 		goto free_replay;
+	r->counting.ctl.rule_idle = wm_rules__gone_after_ns(options->rules.idle_ns) / TICK;
 	if (s->cover && !make_owners(r))
 		goto fini_counting;
 	r->card = wm_card__new(&card);

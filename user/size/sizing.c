@@ -3,7 +3,7 @@
  * Each size of table is played by itself, on as many threads as there are CPUs.
  *
  * A model is played at a scale of K, a power of two: N/K flows (see traffic.c),
- * a table of R/K rules, I/K installs a second, a flow table and a budget of
+ * a table of R/K rules, I/K installs per second, a flow table and a budget of
  * events that are K times smaller; times stay as they are. Each of these limits
  * is shared by many flows that do not know of each other, so what a flow meets
  * (how long it waits, whether there is room) depends on the ratios, and those
@@ -32,10 +32,10 @@
 #define FILL_MAX 120.0 /* seconds of warming up, at most, to fill a large table */
 
 enum {
-	PLAYED_MAX = 1 << 24, /* packets a row: some seconds of a CPU */
+	PLAYED_MAX = 1 << 24, /* packets per row: some seconds of one CPU */
 	FLOWS_PLAYED_MAX = 1 << 21,
 	SCALE_MAX = 1 << 16,
-	HEAVY = 16,            /* packets a second from which resting pays */
+	HEAVY = 16,            /* packets per second from which resting pays */
 	THREADS_MAX = 16,
 	PROTO_DEFAULT = IPPROTO_TCP,
 };
@@ -157,7 +157,7 @@ static double event_budget(const struct wm_sizing *o)
 	return (double)WM_EVENT_BUDGET_DEFAULT * (cpus < 1 ? 1 : cpus);
 }
 
-/* Ranks that send more than so many packets a second. */
+/* Ranks that send more than so many packets per second. */
 static double ranks_above(const struct wm_sizing *o, double pps, const struct wm_zipf *z)
 {
 	double first = o->pps / wm_zipf__sum(z, o->flows);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A capture is read once: 16 bytes a packet, and flows get numbers in the order
+ * A capture is read once: 16 bytes per packet, and flows get numbers in the order
  * of their first packets. Which packets count is what the program in
  * bpf/packet.h makes of them: plain Ethernet, IPv4 or IPv6 without extension
  * headers, no fragments, TCP or UDP. The rest would go to the stack.
@@ -112,6 +112,16 @@ static const void *take(struct frame *f, size_t length)
 	return from;
 }
 
+/* Headers lie at any address: behind Ethernet's, IP's are not aligned. */
+static bool copy(struct frame *f, void *to, size_t length)
+{
+	const void *from = take(f, length);
+
+	if (from)
+		memcpy(to, from, length);
+	return from;
+}
+
 static bool read_transport(struct frame *f, struct wm_flow *flow, uint8_t *flags)
 {
 	size_t length = flow->proto == IPPROTO_TCP ? TCP_LENGTH : UDP_LENGTH;
@@ -129,28 +139,28 @@ static bool read_transport(struct frame *f, struct wm_flow *flow, uint8_t *flags
 
 static bool read_v4(struct frame *f, struct wm_flow *flow, uint8_t *flags)
 {
-	const struct iphdr *ip = take(f, sizeof(*ip));
+	struct iphdr ip;
 
-	if (!ip || ip->version != 4 || ip->ihl < V4_PLAIN || ntohs(ip->frag_off) & V4_FRAGMENT ||
-	    !take(f, 4 * (ip->ihl - V4_PLAIN)))
+	if (!copy(f, &ip, sizeof(ip)) || ip.version != 4 || ip.ihl < V4_PLAIN ||
+	    ntohs(ip.frag_off) & V4_FRAGMENT || !take(f, 4 * (ip.ihl - V4_PLAIN)))
 		return false;
 	flow->family = WM_IPV4;
-	flow->proto = ip->protocol;
-	memcpy(&flow->src[0], &ip->saddr, sizeof(ip->saddr));
-	memcpy(&flow->dst[0], &ip->daddr, sizeof(ip->daddr));
+	flow->proto = ip.protocol;
+	flow->src[0] = ip.saddr;
+	flow->dst[0] = ip.daddr;
 	return read_transport(f, flow, flags);
 }
 
 static bool read_v6(struct frame *f, struct wm_flow *flow, uint8_t *flags)
 {
-	const struct ip6_hdr *ip = take(f, sizeof(*ip));
+	struct ip6_hdr ip;
 
-	if (!ip || ip->ip6_vfc >> 4 != 6)
+	if (!copy(f, &ip, sizeof(ip)) || ip.ip6_vfc >> 4 != 6)
 		return false;
 	flow->family = WM_IPV6;
-	flow->proto = ip->ip6_nxt;
-	memcpy(flow->src, &ip->ip6_src, sizeof(flow->src));
-	memcpy(flow->dst, &ip->ip6_dst, sizeof(flow->dst));
+	flow->proto = ip.ip6_nxt;
+	memcpy(flow->src, &ip.ip6_src, sizeof(flow->src));
+	memcpy(flow->dst, &ip.ip6_dst, sizeof(flow->dst));
 	return read_transport(f, flow, flags);
 }
 
