@@ -164,3 +164,12 @@ void prog_expect_counters(struct wm_dp *dp, const int *want, const char *what)
 	if (wrong)
 		fail();
 }
+
+uint32_t prog_instructions(const struct wm_dp *dp)
+{
+	struct bpf_prog_info info = {};
+	uint32_t len = sizeof(info);
+
+	assert_int_equal(bpf_obj_get_info_by_fd(wm_dp__prog_fd(dp), &info, &len), 0);
+	return info.xlated_prog_len / sizeof(struct bpf_insn);
+}

@@ -36,6 +36,9 @@ struct wm_vip prog_vip(const char *addr, uint16_t port, uint8_t proto, uint16_t 
 /* The flow of a packet description. */
 struct wm_flow prog_flow(const struct packet_spec *spec);
 
+/* Instructions of the program after verification, which has taken out what is off. */
+uint32_t prog_instructions(const struct wm_dp *dp);
+
 /* Fails unless exactly the counters in `want` (ended by -1) went up by 1 each
  * since the last call. */
 void prog_expect_counters(struct wm_dp *dp, const int *want, const char *what);

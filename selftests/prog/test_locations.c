@@ -203,16 +203,7 @@ static void test_others_have_no_locations(void **state)
 	wm_dp__close(plain);
 }
 
-/* Of the verified program: the look-up is there only where it is asked for. */
-static uint32_t instructions(struct wm_dp *which)
-{
-	struct bpf_prog_info info = {};
-	uint32_t len = sizeof(info);
-
-	assert_int_equal(bpf_obj_get_info_by_fd(wm_dp__prog_fd(which), &info, &len), 0);
-	return info.xlated_prog_len / 8;
-}
-
+/* The look-up is there only where it is asked for. */
 static void test_others_pay_nothing(void **state)
 {
 	const struct wm_dp_options options = { .dest_bits = BITS, .flow_buckets = 64 };
@@ -223,7 +214,7 @@ static void test_others_pay_nothing(void **state)
 	prog_need_root();
 	if (wm_dp__open(&plain, &options, &err))
 		fail_msg("%s", err.text);
-	assert_true(instructions(plain) + 10 < instructions(dp));
+	assert_true(prog_instructions(plain) + 10 < prog_instructions(dp));
 	wm_dp__close(plain);
 }
 

@@ -241,15 +241,6 @@ static void test_a_mark_of_an_older_load_is_none(void **state)
 	expect_mark("its own", prefix(), wm_mark(BITS, SECOND, 0xfff), "10.200.2.12", by_mark);
 }
 
-static uint32_t instructions(struct wm_dp *which)
-{
-	struct bpf_prog_info info = {};
-	uint32_t len = sizeof(info);
-
-	assert_int_equal(bpf_obj_get_info_by_fd(wm_dp__prog_fd(which), &info, &len), 0);
-	return info.xlated_prog_len / 8;
-}
-
 /* Without the lane the program has none of it, and such addresses are anybody's. */
 static void test_others_pay_nothing(void **state)
 {
@@ -258,11 +249,11 @@ static void test_others_pay_nothing(void **state)
 	(void)state;
 	prog_need_root();
 	lane = prefix();
-	with = instructions(dp);
+	with = prog_instructions(dp);
 	wm_dp__close(dp);
 	dp = open_one(&without_lane);
 	assert_int_equal(wm_dp__params(dp)->mac_prefix, 0);
-	assert_true(instructions(dp) + 10 < with);
+	assert_true(prog_instructions(dp) + 10 < with);
 	put_all(dp);
 	prog_expect_counters(dp, NULL, "without");
 	expect_mark("without the lane", lane, wm_mark(BITS, SECOND, 0xfff), "10.200.2.11",
