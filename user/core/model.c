@@ -369,6 +369,15 @@ const struct wm_model_dest *wm_model__dest(const struct wm_model *model, uint16_
 	return &model->dest[id].is;
 }
 
+size_t wm_model__n_dests(const struct wm_model *model, enum wm_dest_state state)
+{
+	size_t n = 0;
+
+	for (uint32_t id = 1; id < wm_model__ids(model); id++)
+		n += model->dest[id].is.state == state;
+	return n;
+}
+
 uint32_t wm_model__dest_mark(const struct wm_model *model, const struct wm_model_dest *dest)
 {
 	return wm_mark(model->limits.dest_bits, dest->id, dest->generation);

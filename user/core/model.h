@@ -156,6 +156,8 @@ const struct wm_model_vip *wm_model__vip_of(const struct wm_model *model, const 
 					    __be16 dport, uint8_t proto);
 /* NULL for an id that is free or out of range. */
 const struct wm_model_dest *wm_model__dest(const struct wm_model *model, uint16_t id);
+/* How many are in this state. */
+size_t wm_model__n_dests(const struct wm_model *model, enum wm_dest_state state);
 uint32_t wm_model__dest_mark(const struct wm_model *model, const struct wm_model_dest *dest);
 
 /* The longest frame that a device of this MTU takes with its outer header, as it was

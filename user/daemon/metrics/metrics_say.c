@@ -94,18 +94,6 @@ static void put_texts(json_t *o, const struct wm_metrics_view *view)
 	json_object_set_new(o, "texts", texts);
 }
 
-static uint64_t count_retiring(const struct wm_metrics_view *view)
-{
-	uint64_t n = 0;
-
-	for (uint32_t id = 1; id < 1u << wm_dp__params(view->dp)->dest_bits; id++) {
-		const struct wm_model_dest *dest = wm_model__dest(view->model, id);
-
-		n += dest && dest->state == WM_DEST_RETIRING;
-	}
-	return n;
-}
-
 static void put_offload(json_t *numbers, const struct wm_nic *nic,
 			const struct wm_rules_stats *stats)
 {
@@ -149,7 +137,8 @@ static void put_numbers(json_t *o, const struct wm_metrics_view *view,
 {
 	json_t *numbers = json_object();
 
-	wm_put__count(numbers, "retiring_destinations", count_retiring(view));
+	wm_put__count(numbers, "retiring_destinations", 
+		      wm_model__n_dests(view->model, WM_DEST_RETIRING));
 	wm_put__count(numbers, "program_reattached", view->reattached);
 	wm_put__count(numbers, "events_read", view->events_read);
 	wm_put__count(numbers, "reloads", view->reloads);

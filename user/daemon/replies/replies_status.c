@@ -36,18 +36,6 @@ static size_t count_reals(const struct wm_config *config)
 	return different;
 }
 
-static size_t count_dests(const struct wm_daemon *d, enum wm_dest_state state)
-{
-	size_t n = 0;
-
-	for (uint32_t id = 1; id < 1u << wm_dp__params(d->running.dp)->dest_bits; id++) {
-		const struct wm_model_dest *dest = wm_model__dest(d->running.model, id);
-
-		n += dest && dest->state == state;
-	}
-	return n;
-}
-
 /* As they are called now. */
 static json_t *interfaces(const struct wm_daemon *d)
 {
@@ -127,9 +115,9 @@ static void put_program(json_t *o, struct wm_daemon *d)
 	wm_put__count(o, "abi", params->version);
 	wm_put__count(o, "vips", d->running.config->n_vips);
 	wm_put__count(o, "reals", count_reals(d->running.config));
-	wm_put__count(o, "dests", count_dests(d, WM_DEST_LIVE));
+	wm_put__count(o, "dests", wm_model__n_dests(d->running.model, WM_DEST_LIVE));
 	wm_put__count(o, "dests_max", (1u << params->dest_bits) - 1);
-	wm_put__count(o, "retiring", count_dests(d, WM_DEST_RETIRING));
+	wm_put__count(o, "retiring", wm_model__n_dests(d->running.model, WM_DEST_RETIRING));
 	wm_put__count(o, "mtu", d->uplinks.mtu);
 	wm_put__count(o, "fits4", wm_uplinks__fits(&d->uplinks, WM_IPV4));
 	wm_put__count(o, "fits6", wm_uplinks__fits(&d->uplinks, WM_IPV6));
