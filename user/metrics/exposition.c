@@ -112,14 +112,6 @@ static const char *text_of(const json_t *object, const char *key)
 	return text ? text : "";
 }
 
-static void put_label(struct wm_page *page, const char *name, const char *text)
-{
-	wm_page__text(page, name);
-	wm_page__text(page, "=\"");
-	wm_page__label(page, text);
-	wm_page__text(page, "\"");
-}
-
 static void write_build(struct writer *w)
 {
 	static const struct family build = {
@@ -129,11 +121,11 @@ static void write_build(struct writer *w)
 	const json_t *texts = json_object_get(w->of->state, "texts");
 	struct wm_page labels = {};
 
-	put_label(&labels, "{version", text_of(texts, "version"));
-	put_label(&labels, ",program", text_of(texts, "program"));
-	put_label(&labels, ",mode", text_of(texts, "mode"));
-	put_label(&labels, ",lane", text_of(texts, "lane"));
-	put_label(&labels, ",backend", text_of(texts, "backend"));
+	wm_page__named_label(&labels, "{version", text_of(texts, "version"));
+	wm_page__named_label(&labels, ",program", text_of(texts, "program"));
+	wm_page__named_label(&labels, ",mode", text_of(texts, "mode"));
+	wm_page__named_label(&labels, ",lane", text_of(texts, "lane"));
+	wm_page__named_label(&labels, ",backend", text_of(texts, "backend"));
 	wm_page__text(&labels, "} ");
 	begin(w, &build);
 	if (labels.failed)

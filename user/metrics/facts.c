@@ -44,27 +44,19 @@ static void end_label(struct wm_facts *facts, struct wm_facts_label *label)
 	label->len = facts->labels.len - label->start;
 }
 
-static void add_label(struct wm_facts *facts, const char *name, const char *value)
-{
-	wm_page__text(&facts->labels, name);
-	wm_page__text(&facts->labels, "=\"");
-	wm_page__label(&facts->labels, value);
-	wm_page__text(&facts->labels, "\"");
-}
-
 static void label_vip(struct wm_facts *facts, struct wm_facts_vip *vip, const json_t *row)
 {
 	char port[WM_NUMBER_DIGITS + 1];
 
 	vip->name.start = facts->labels.len;
-	add_label(facts, "{vip", text_at(row, 0));
+	wm_page__named_label(&facts->labels, "{vip", text_at(row, 0));
 	end_label(facts, &vip->name);
 	vip->info.start = facts->labels.len;
-	add_label(facts, "{vip", text_at(row, 0));
-	add_label(facts, ",address", text_at(row, 1));
+	wm_page__named_label(&facts->labels, "{vip", text_at(row, 0));
+	wm_page__named_label(&facts->labels, ",address", text_at(row, 1));
 	*wm_number__write(port, count_at(row, 2)) = '\0';
-	add_label(facts, ",port", count_at(row, 2) ? port : "any");
-	add_label(facts, ",protocol", text_at(row, 3));
+	wm_page__named_label(&facts->labels, ",port", count_at(row, 2) ? port : "any");
+	wm_page__named_label(&facts->labels, ",protocol", text_at(row, 3));
 	end_label(facts, &vip->info);
 }
 
@@ -99,8 +91,8 @@ static int take_dest(struct wm_facts *facts, struct wm_facts_dest *dest, const j
 					.slots = count_at(row, 4),
 					.reachable = json_is_true(json_array_get(row, 5)) };
 	dest->label.start = facts->labels.len;
-	add_label(facts, "{vip", text_at(json_array_get(vips, vip), 0));
-	add_label(facts, ",real", text_at(row, 2));
+	wm_page__named_label(&facts->labels, "{vip", text_at(json_array_get(vips, vip), 0));
+	wm_page__named_label(&facts->labels, ",real", text_at(row, 2));
 	end_label(facts, &dest->label);
 	return 0;
 }

@@ -107,3 +107,11 @@ void wm_page__label(struct wm_page *page, const char *text)
 		text += len ? len : 1;
 	}
 }
+
+void wm_page__named_label(struct wm_page *page, const char *name, const char *text)
+{
+	wm_page__text(page, name);
+	wm_page__text(page, "=\"");
+	wm_page__label(page, text);
+	wm_page__text(page, "\"");
+}

@@ -24,6 +24,8 @@ void wm_page__number(struct wm_page *page, uint64_t number);
 /* As the value of a label, without its quotation marks: those inside, backslashes and ends of
  * lines are escaped, and what is no UTF-8 is left out. */
 void wm_page__label(struct wm_page *page, const char *text);
+/* A label, name="text"; the name is taken as it is, with the bracket or comma before it. */
+void wm_page__named_label(struct wm_page *page, const char *name, const char *text);
 
 /* The digits of a number; returns the end, without a NUL. */
 enum { WM_NUMBER_DIGITS = 20 };
