@@ -396,17 +396,11 @@ static int start_checks(struct wm_daemon *d, struct wm_err *err)
 	return ret < 0 ? wm_err__sys(err, ret, "cannot check the health of reals") : 0;
 }
 
-/* The data plane as the configuration says. */
-static int make_true(struct wm_daemon *d, struct wm_err *err)
+/* The parts that the model and its tables are made for, and the model of what runs. */
+static int open_parts(struct wm_daemon *d, struct wm_err *err)
 {
-	const struct wm_config *config = d->running.config;
-	const struct wm_guard guard = {
-		config->max_removal, "waymarkd --force, or max-removal: 100% in the file",
-	};
-	bool same_marks;
-	int ret;
+	int ret = open_uplinks(d, err);
 
-	ret = open_uplinks(d, err);
 	if (!ret)
 		ret = wm_hops__new(&d->hops, d->event, d->links.ifindex, d->uplinks.port,
 				   d->links.n, d->uplinks.vrf, on_entries, d, err);
@@ -421,9 +415,15 @@ static int make_true(struct wm_daemon *d, struct wm_err *err)
 	ret = wm_health__new(&d->health, d->event, on_entries, d);
 	if (ret)
 		return wm_err__sys(err, ret, "cannot check the health of reals");
-	ret = init_changes(d, err);
-	if (ret)
-		return ret;
+	return init_changes(d, err);
+}
+
+/* Which reals can be reached, before one of them gets a packet. */
+static int look_around(struct wm_daemon *d, struct wm_err *err)
+{
+	const struct wm_config *config = d->running.config;
+	int ret;
+
 	if (wm_hops__add(d->hops, config))
 		return wm_err__sys(err, -ENOMEM, "cannot follow the next hops");
 	wm_hops__wait(d->hops, HOPS_WAIT_MS);
@@ -433,33 +433,65 @@ static int make_true(struct wm_daemon *d, struct wm_err *err)
 	if (ret)
 		return ret;
 	wm_uplinks__tell(&d->uplinks);
-	ret = start_checks(d, err);
-	if (ret)
-		return ret;
+	return start_checks(d, err);
+}
+
+/* The configuration takes the place of what runs, in tables and NIC. */
+static int apply_config(struct wm_daemon *d, struct wm_err *err)
+{
+	const struct wm_config *config = d->running.config;
+	const struct wm_guard guard = {
+		config->max_removal, "waymarkd --force, or max-removal: 100% in the file",
+	};
+	int ret;
+
 	if (!wm_model__n_vips(d->running.model))
 		wm_apply__control_page(&d->apply, config);
 	ret = wm_apply__config(&d->apply, config, d->options->force ? NULL : &guard, err);
 	if (ret)
 		return ret;
 	wm_hops__keep(d->hops, config);
-	ret = wm_nic__reconcile(&d->nic, err);
-	if (ret)
-		return ret;
-	/* The marks that the old program knows may mean something else to the new one. */
+	return wm_nic__reconcile(&d->nic, err);
+}
+
+/* The program that belongs to it, and no other: where marks that the old one knows may mean
+ * something else to the new one, their rules go first. */
+static int change_program(struct wm_daemon *d, struct wm_err *err)
+{
+	bool same_marks, begin_anew;
+	int ret;
+
 	wm_dp__carried(d->running.dp, &same_marks);
-	if (d->fresh && !same_marks && wm_nic__retire_all(&d->nic, DETACH_WAIT_MS))
+	begin_anew = d->fresh && !same_marks;
+	if (begin_anew && wm_nic__retire_all(&d->nic, DETACH_WAIT_MS))
 		wm_warn("offload %s: the NIC kept some rules", d->nic.ops->name);
 	ret = switch_program(d, err);
 	if (ret)
 		return ret;
-	if (d->fresh && !same_marks) { /* flows may have rules again, by their new marks */
+	if (begin_anew) { /* flows may have rules again, by their new marks */
 		wm_dp__flow_release(d->running.dp, NULL);
-		wm_nic__configure(&d->nic, config);
+		wm_nic__configure(&d->nic, d->running.config);
 	}
+	return 0;
+}
+
+/* The data plane as the configuration says. */
+static int make_true(struct wm_daemon *d, struct wm_err *err)
+{
+	int ret = open_parts(d, err);
+
+	if (!ret)
+		ret = look_around(d, err);
+	if (!ret)
+		ret = apply_config(d, err);
+	if (!ret)
+		ret = change_program(d, err);
+	if (ret)
+		return ret;
 	/* The running program may be where it does not belong any more; rules that lead
 	 * there go first. */
 	wm_nic__settle(&d->nic, SETTLE_WAIT_MS);
-	wm_steer__configure(&d->nic, config);
+	wm_steer__configure(&d->nic, d->running.config);
 	wm_nic__settle(&d->nic, SETTLE_WAIT_MS); /* where rules make way for those */
 	wm_dp__vacate(d->running.dp);
 	return 0;
