@@ -19,6 +19,9 @@
 	COLUMN("bytes", "BYTES", BYTES, "bytes sent, before encapsulation"), \
 	COLUMN("flows", "FLOWS", COUNT, "flows entered in the flow table so far")
 
+#define NUMERAL_OF(number) #number
+#define NUMERAL(number) NUMERAL_OF(number)
+
 #define FLOW \
 	COLUMN("protocol", "PROTO", TEXT, "tcp or udp"), \
 	COLUMN("source", "SOURCE", TEXT, "the client's address and port"), \
@@ -225,7 +228,8 @@ const struct wm_request wm_requests[] = {
 		.name = "flows",
 		.text = "The rules that the daemon has. A flow may have one in each NIC.",
 		.arguments = { { "max", WM_VALUE_COUNT, false,
-				 "list at most so many flows (default 1000)" } },
+				 "list at most so many flows (default "
+				 NUMERAL(WM_FLOWS_DEFAULT) ")" } },
 		.keys = KEYS(
 			KEY("total", COUNT,
 			    "rules, shown or not; a flow may have one in each NIC")),

@@ -59,6 +59,9 @@ struct wm_argument {
 
 enum { WM_ARGUMENTS_MAX = 3 };
 
+/* Rules that `flows` lists where the request does not say how many. */
+#define WM_FLOWS_DEFAULT 1000
+
 struct wm_request {
 	const char *name; /* NULL ends the table */
 	const char *text; /* whole sentences */

@@ -137,7 +137,7 @@ static void put_numbers(json_t *o, const struct wm_metrics_view *view,
 {
 	json_t *numbers = json_object();
 
-	wm_put__count(numbers, "retiring_destinations", 
+	wm_put__count(numbers, "retiring_destinations",
 		      wm_model__n_dests(view->model, WM_DEST_RETIRING));
 	wm_put__count(numbers, "program_reattached", view->reattached);
 	wm_put__count(numbers, "events_read", view->events_read);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Do the marks that rules write arrive? What kernel, driver and card say of themselves is a
+ * Do the marks that rules write arrive? What kernel, driver and NIC say of themselves is a
  * promise: a lane is believed once the program has seen a mark. Where rules have counted packets
  * and none of them was marked, the lane does not work, and rules bring nothing.
  */

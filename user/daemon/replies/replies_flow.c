@@ -2,10 +2,9 @@
 /* Single flows: what the table, the rules and the ring say of them. */
 #include <errno.h>
 
+#include "protocol.h"
 #include "put.h"
 #include "replies.h"
-
-enum { FLOWS_DEFAULT = 1000 };
 
 static int parse_endpoint(const json_t *request, const char *key, struct wm_addr *addr,
 			  __be16 *port, struct wm_err *err)
@@ -130,7 +129,7 @@ WM_REPLY(reply_flows)
 	struct listing l = {
 		.daemon = daemon,
 		.rules = json_array(),
-		.max = max ? json_integer_value(max) : FLOWS_DEFAULT,
+		.max = max ? json_integer_value(max) : WM_FLOWS_DEFAULT,
 	};
 	json_t *o = json_object();
 
