@@ -24,6 +24,8 @@ from servers import Wrk, ask_udp, curl, start_nginx, start_udp_echo, udp_socket
 from waymark import BUILD, Balancer, SoftNic, attach_decap
 
 MARKED_MIN = 80  # percent
+LANES = {"mac": "in the source address of the frame, as any kernel hands it over",
+         "meta": "in front of the frame, as a kernel with the series can"}
 DEAD_SECONDS = 1.5  # without a daemon
 BAR = 30
 
@@ -220,7 +222,12 @@ def demo(options):
         attach_decap(topology)
         start_nginx(topology)
         start_udp_echo(topology)
-        balancer = Balancer(topology).start()
+        balancer = Balancer(topology)
+        balancer.config["offload"]["lane"] = options.lane
+        balancer.write()
+        status = balancer.start().ask("status")
+        print(f"demo: rules set marks of {status['offload']['mark_bits']} bits, which arrive "
+              f"{LANES[status['lane']]} (lane {status['lane']})", flush=True)
         print(f"demo: http://{topology.vips[0]}/, http://[{topology.vips6[0]}]/ and UDP echo, "
               f"{len(topology.reals)} reals each; {options.seconds} s of load", flush=True)
 
@@ -246,6 +253,8 @@ def main():
     parser = argparse.ArgumentParser(prog="scripts/demo", description="See waymark at work.")
     parser.add_argument("--seconds", type=int, default=16, help="of load (default 16)")
     parser.add_argument("--stay", action="store_true", help="then leave all running until Ctrl-C")
+    parser.add_argument("--lane", choices=LANES, default="mac",
+                        help="how marks arrive (default mac: no kernel patch is needed)")
     parser.add_argument("--no-kill", action="store_true", help="do not kill waymarkd half way")
     options = parser.parse_args()
     netns.raise_on_signals()
