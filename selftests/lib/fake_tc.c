@@ -151,6 +151,8 @@ static void add(struct fake_tc *tc, const struct nlmsghdr *req, const struct tcm
 		return give_ack(tc, req, -EINVAL, NULL);
 	if (has_key(tc, old, &seen))
 		return give_ack(tc, req, -EEXIST, NULL);
+	if (tc->max_pref && seen.pref > tc->max_pref)
+		return give_ack(tc, req, -EOPNOTSUPP, TC_PREF_TEXT);
 	if (tc->no_steering && seen.steers)
 		return give_ack(tc, req, -EOPNOTSUPP, TC_STEER_TEXT);
 	if (tc->no_masks && seen.steers && seen.steer.sport_mask)

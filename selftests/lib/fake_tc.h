@@ -24,6 +24,7 @@ enum {
 #define TC_REWRITING_TEXT "nic: pedit is not supported"
 #define TC_STEER_TEXT "nic: rule must match a flow"
 #define TC_MASK_TEXT "nic: ports must be matched in full"
+#define TC_PREF_TEXT "nic: requested priority is out of supported range"
 #define TC_FULL_TEXT "nic: flow table full"
 
 struct tc_filter {
@@ -44,6 +45,7 @@ struct fake_tc {
 	bool no_rewriting;  /* those that rewrite an address TC_REWRITING_TEXT */
 	bool no_steering;   /* steering rules get -EOPNOTSUPP and TC_STEER_TEXT, */
 	bool no_masks;      /* those with a part of a port TC_MASK_TEXT */
+	uint16_t max_pref;  /* rules beyond it get -EOPNOTSUPP and TC_PREF_TEXT; 0: none */
 	bool bare_acks;     /* answers have the request in them, as without CAP_ACK */
 	size_t capacity;
 	int send_errno;     /* send() fails with it */

@@ -846,6 +846,117 @@ static void test_a_nic_that_only_marks(void **state)
 	assert_int_equal(w->mark_sum, 20);
 }
 
+static void expect_all(const int *result, size_t n, int want)
+{
+	for (size_t i = 0; i < n; i++)
+		assert_int_equal(result[i], want);
+}
+
+/* Both families, in either lane; and a daemon that comes after finds them. */
+static void test_a_nic_with_one_preference(void **state)
+{
+	struct world *w = *state;
+	int result[30];
+
+	for (int lane = 0; lane < 2; lane++) {
+		w->tc.max_pref = 1;
+		assert_int_equal(open_off(w), 0);
+		wm_offload_flower.mac_lane(w->off, lane ? PREFIX : 0);
+		install(w, 0, 30, 5, result);
+		expect_all(result, 30, 0);
+		assert_int_equal(w->tc.n_filters, 30);
+		assert_int_equal(logged(w, "takes rules with pref 1 only"), 1 + lane);
+		install(w, 0, 30, 6, result); /* replaced where they are */
+		expect_all(result, 30, 0);
+		assert_int_equal(list(w), 0);
+		assert_int_equal(w->mark_sum, 30 * 6);
+		close_off(w);
+		assert_int_equal(open_off(w), 0);
+		wm_offload_flower.mac_lane(w->off, lane ? PREFIX : 0);
+		assert_int_equal(list(w), 0);
+		assert_int_equal(w->listed, 30);
+		assert_int_equal(w->mark_sum, 30 * 6);
+		install(w, 30, 2, 7, result);
+		expect_all(result, 2, 0);
+		for (uint32_t i = 0; i < 32; i++)
+			assert_int_equal(remove_one(w, i), 0);
+		assert_int_equal(w->tc.n_filters, 0);
+		close_off(w);
+	}
+}
+
+static void test_one_preference_and_no_queues(void **state)
+{
+	struct world *w = *state;
+	int result[5];
+
+	w->tc.max_pref = 1;
+	w->tc.no_queues = true;
+	assert_int_equal(open_off(w), 0);
+	use_queues(w, "0-3");
+	install(w, 0, 5, 5, result);
+	expect_all(result, 5, 0);
+	assert_int_equal(list(w), 0);
+	assert_int_equal(w->mark_sum, 25);
+}
+
+/* The preferences of the families stay where it was not for them that a rule was refused. */
+static void test_another_refusal_changes_no_preference(void **state)
+{
+	struct world *w = *state;
+	int result[5];
+
+	assert_int_equal(open_off(w), 0);
+	assert_int_equal(install_one(w, 0, TC_REFUSED_MARK), -EOPNOTSUPP);
+	install(w, 0, 5, 5, result);
+	expect_all(result, 5, 0);
+	assert_int_equal(logged(w, "takes rules with pref 1 only"), 0);
+	w->tc.max_pref = 1; /* rules that are there count for more than a refusal */
+	assert_int_equal(install_one(w, 7, 5), -EOPNOTSUPP);
+	assert_int_equal(list(w), 0);
+	assert_int_equal(w->listed, 5);
+}
+
+/* Another device under the same name is asked anew. */
+static void test_another_device_takes_other_preferences(void **state)
+{
+	struct world *w = *state;
+
+	w->tc.max_pref = 1;
+	assert_int_equal(open_off(w), 0);
+	assert_int_equal(install_one(w, 1, 5), 0);
+	memset(w->tc.filter, 0, sizeof(w->tc.filter));
+	w->tc.n_filters = 0;
+	w->tc.ifindex++;
+	w->tc.max_pref = 0;
+	assert_int_equal(list(w), 0);
+	assert_int_equal(install_one(w, 1, 5), 0);
+	w->tc.max_pref = 1;
+	assert_int_equal(install_one(w, 2, 5), -EOPNOTSUPP); /* so it was not pref 1 */
+}
+
+static void test_the_only_preference_is_taken(void **state)
+{
+	uint8_t copy[sizeof(dump_foreign)];
+	struct world *w = *state;
+	int result[5];
+
+	memcpy(copy, dump_foreign, sizeof(copy));
+	copy[34] = WM_FLOWER_PREF_ONLY;
+	w->tc.foreign[0] = copy;
+	w->tc.max_pref = 1;
+	assert_int_equal(open_off(w), 0);
+	for (int i = 0; i < 3; i++) {
+		install(w, 0, 5, 5, result);
+		expect_all(result, 5, -EOPNOTSUPP);
+	}
+	assert_int_equal(logged(w, "the flower filter with handle 0x1 is there; move it"), 1);
+	assert_int_equal(w->tc.n_filters, 0);
+	w->tc.foreign[0] = NULL;
+	install(w, 0, 5, 5, result);
+	expect_all(result, 5, 0);
+}
+
 /* Where something else is refused, rules go on naming queues. */
 static void test_another_refusal_changes_no_queue(void **state)
 {
@@ -1580,6 +1691,11 @@ int main(void)
 		W(test_rules_lead_to_the_queues),
 		W(test_rules_that_lead_elsewhere_are_told),
 		W(test_a_nic_that_only_marks),
+		W(test_a_nic_with_one_preference),
+		W(test_one_preference_and_no_queues),
+		W(test_another_refusal_changes_no_preference),
+		W(test_another_device_takes_other_preferences),
+		W(test_the_only_preference_is_taken),
 		W(test_another_refusal_changes_no_queue),
 		cmocka_unit_test(test_message_steers),
 		cmocka_unit_test(test_message_steers_all_ports),

@@ -13,6 +13,10 @@
  * kernel then puts the new one into the NIC before it takes the old one out, which
  * needs one free entry.
  *
+ * Each family has a preference of its own. A NIC may refuse them and still take the first
+ * preference that there is: where no rule was taken yet one is tried there, and if that
+ * works all go there.
+ *
  * The device may vanish (a reload, a module) and come back under the same name with
  * another number and nothing on it. Each listing looks the name up, and so
  * does the batch after one that met with -ENODEV or -EINVAL (no such qdisc). Rules of
@@ -48,6 +52,9 @@ struct wm_offload {
 	uint16_t queue[WM_QUEUES_MAX]; /* that rules lead to, if there are any */
 	size_t n_queues;
 	bool only_marks; /* the NIC refused such rules */
+	bool only_pref;  /* it takes rules in WM_FLOWER_PREF_ONLY, and no others */
+	bool accepted;   /* it took one where they are now */
+	bool told_only;  /* why that could not be tried */
 	char told[WORDS_KEPT][WM_NL_WORDS];
 	size_t n_told;
 };
@@ -64,6 +71,7 @@ static void on_other_device(struct wm_offload *off)
 		wm_warn("offload flower: hw-tc-offload of %s is off now: ethtool -K %s "
 			"hw-tc-offload on", interface, interface);
 	wm_handles__clear(&off->handles);
+	off->only_pref = off->accepted = false;
 }
 
 /* The device and its qdisc, as they are now. */
@@ -120,6 +128,15 @@ static void flower_mac_lane(struct wm_offload *off, uint32_t prefix)
 	off->caps.mark_bits = prefix ? off->caps.mac_bits : MARK_BITS;
 }
 
+static void put_name(const struct wm_offload *off, struct nlmsghdr *msg, uint8_t family,
+		     uint32_t handle)
+{
+	if (off->only_pref)
+		wm_flower__put_only_name(msg, off->tc.ifindex, handle);
+	else
+		wm_flower__put_name(msg, off->tc.ifindex, family, handle);
+}
+
 /* --- list --- */
 
 struct listing {
@@ -144,13 +161,18 @@ static int on_filter(const struct nlmsghdr *msg, void *arg)
 	return MNL_CB_OK;
 }
 
-static int list_family(struct listing *listing, uint8_t family)
+/* family: of no account where there is one preference. */
+static int list_pref(struct listing *listing, uint8_t family)
 {
 	struct wm_offload *off = listing->off;
+	struct nlmsghdr *msg;
 
 	wm_nl__begin(off->tc.nl);
-	wm_flower__put_list(wm_nl__add(off->tc.nl, RTM_GETTFILTER, NLM_F_DUMP), off->tc.ifindex,
-			    family);
+	msg = wm_nl__add(off->tc.nl, RTM_GETTFILTER, NLM_F_DUMP);
+	if (off->only_pref)
+		wm_flower__put_only_list(msg, off->tc.ifindex);
+	else
+		wm_flower__put_list(msg, off->tc.ifindex, family);
 	return wm_nl__ask(off->tc.nl, on_filter, listing, NULL);
 }
 
@@ -160,12 +182,14 @@ static int read_list(struct listing *listing)
 	int ret;
 
 	wm_handles__begin(handles);
-	ret = list_family(listing, WM_IPV4);
-	if (!ret)
-		ret = list_family(listing, WM_IPV6);
-	if (!ret)
-		wm_handles__end(handles);
-	return ret;
+	ret = list_pref(listing, WM_IPV4);
+	if (!ret && !listing->off->only_pref)
+		ret = list_pref(listing, WM_IPV6);
+	if (ret)
+		return ret;
+	wm_handles__end(handles);
+	listing->off->accepted |= handles->used;
+	return 0;
 }
 
 static int flower_list(struct wm_offload *off,
@@ -215,6 +239,7 @@ static void on_installed(void *arg, size_t i, int result, const char *words)
 
 	b->result[b->index[i]] = result;
 	if (!result) {
+		b->off->accepted = true;
 		wm_handles__learn(handles, b->handle[i], &rule->flow);
 		return;
 	}
@@ -247,7 +272,7 @@ static int add(struct batch *b, size_t at)
 	if (!handle)
 		return -ENOMEM;
 	msg = wm_nl__add(off->tc.nl, RTM_NEWTFILTER, flags);
-	wm_flower__put_name(msg, off->tc.ifindex, rule->flow.family, handle);
+	put_name(off, msg, rule->flow.family, handle);
 	wm_flower__put_rule(msg, rule, queue_of(off, &rule->flow), off->mac_prefix);
 	b->index[b->n] = at;
 	b->handle[b->n++] = handle;
@@ -288,15 +313,85 @@ static void install_one(struct wm_offload *off, const struct wm_rule *rule, int 
 	install_all(&batch, 1);
 }
 
-/* Many NICs cannot name a queue in a rule. A mark alone is still worth its rule: the flow
- * was balanced, so the NIC leads it to one of the queues already. */
-static void try_only_marks(struct wm_offload *off, const struct wm_rule *rules, size_t n,
-			   int *result)
+static void tell_only_marks(const struct wm_offload *off)
+{
+	wm_warn("offload flower: %s does not let rules name a queue: they only mark, and the NIC "
+		"itself must lead the vips' packets to waymark's queues", off->tc.interface);
+}
+
+static size_t first_refused(const int *result, size_t n)
 {
 	size_t i = 0;
 
 	while (i < n && result[i] != -EOPNOTSUPP)
 		i++;
+	return i;
+}
+
+static void retry_refused(struct wm_offload *off, const struct wm_rule *rules, size_t n,
+			  int *result)
+{
+	for (size_t i = 0; i < n; i++)
+		if (result[i] == -EOPNOTSUPP)
+			install_one(off, &rules[i], &result[i]);
+}
+
+static int on_only_filter(const struct nlmsghdr *msg, void *arg)
+{
+	struct wm_flower_seen *found = arg, seen;
+
+	if (wm_flower__read(msg, 0, &seen) && seen.pref == WM_FLOWER_PREF_ONLY && !seen.ours)
+		*found = seen;
+	return MNL_CB_OK;
+}
+
+/* The kernel has one protocol and classifier in a preference, and says "no space" to others. */
+static bool only_pref_is_free(struct wm_offload *off)
+{
+	struct wm_flower_seen found = {};
+
+	wm_nl__begin(off->tc.nl);
+	wm_flower__put_list(wm_nl__add(off->tc.nl, RTM_GETTFILTER, NLM_F_DUMP), off->tc.ifindex, 0);
+	if (wm_nl__ask(off->tc.nl, on_only_filter, &found, NULL))
+		return false;
+	if (found.handle && !off->told_only)
+		wm_warn("offload flower: %s refuses rules with pref %u, and whether it takes them "
+			"with pref %u cannot be tried: the %s filter with handle 0x%x is there; "
+			"move it to another pref", off->tc.interface, WM_FLOWER_PREF_IPV4,
+			WM_FLOWER_PREF_ONLY, found.kind, found.handle);
+	off->told_only |= found.handle != 0;
+	return !found.handle;
+}
+
+static void try_only_pref(struct wm_offload *off, const struct wm_rule *rules, size_t n,
+			  bool only_marks, int *result)
+{
+	size_t i = first_refused(result, n);
+
+	if (i == n || off->accepted || off->only_pref || !only_pref_is_free(off))
+		return;
+	off->only_pref = true;
+	off->only_marks |= only_marks;
+	install_one(off, &rules[i], &result[i]);
+	if (result[i]) {
+		off->only_pref = false;
+		off->only_marks &= !only_marks;
+		return;
+	}
+	wm_info("offload flower: %s takes rules with pref %u only, so they are there, as filters "
+		"of protocol all", off->tc.interface, WM_FLOWER_PREF_ONLY);
+	if (only_marks)
+		tell_only_marks(off);
+	retry_refused(off, rules, n, result);
+}
+
+/* Many NICs cannot name a queue in a rule. A mark alone is still worth its rule: the flow
+ * was balanced, so the NIC leads it to one of the queues already. */
+static void try_only_marks(struct wm_offload *off, const struct wm_rule *rules, size_t n,
+			   int *result)
+{
+	size_t i = first_refused(result, n);
+
 	if (i == n)
 		return;
 	off->only_marks = true;
@@ -305,11 +400,8 @@ static void try_only_marks(struct wm_offload *off, const struct wm_rule *rules, 
 		off->only_marks = false; /* that was not the reason */
 		return;
 	}
-	wm_warn("offload flower: %s does not let rules name a queue: they only mark, and the NIC "
-		"itself must lead the vips' packets to waymark's queues", off->tc.interface);
-	for (; i < n; i++)
-		if (result[i] == -EOPNOTSUPP)
-			install_one(off, &rules[i], &result[i]);
+	tell_only_marks(off);
+	retry_refused(off, rules, n, result);
 }
 
 static void flower_install(struct wm_offload *off, const struct wm_rule *rules, size_t n,
@@ -324,8 +416,12 @@ static void flower_install(struct wm_offload *off, const struct wm_rule *rules, 
 		return;
 	}
 	install_all(&batch, n);
-	if (off->n_queues && !off->only_marks)
+	try_only_pref(off, rules, n, false, result);
+	if (off->n_queues && !off->only_marks) {
 		try_only_marks(off, rules, n, result);
+		if (!off->only_marks)
+			try_only_pref(off, rules, n, true, result);
+	}
 	if (!batch.taken || read_list(&listing))
 		return;
 	for (size_t i = 0; i < n; i++)
@@ -380,8 +476,8 @@ static void flower_remove(struct wm_offload *off, const struct wm_flow *flows, s
 		result[i] = -ENOENT;
 		if (!handle)
 			continue;
-		wm_flower__put_name(wm_nl__add(off->tc.nl, RTM_DELTFILTER, NLM_F_ACK),
-				    off->tc.ifindex, flows[i].family, handle);
+		put_name(off, wm_nl__add(off->tc.nl, RTM_DELTFILTER, NLM_F_ACK),
+			 flows[i].family, handle);
 		r.index[r.n] = i;
 		r.handle[r.n++] = handle;
 		if (r.n == WM_NL_BATCH)
@@ -409,6 +505,7 @@ struct others {
 	bool pref_taken;
 	struct wm_flower_seen taken_by, marking;
 	size_t n_marking;
+	size_t ours, ours_only; /* with a preference for each family, and in the only one */
 };
 
 static int on_other(const struct nlmsghdr *msg, void *arg)
@@ -417,8 +514,11 @@ static int on_other(const struct nlmsghdr *msg, void *arg)
 	struct wm_flower_seen seen;
 	bool our_pref;
 
-	if (!wm_flower__read(msg, 0, &seen) || seen.ours ||
-	    seen.steers)
+	if (!wm_flower__read(msg, 0, &seen))
+		return MNL_CB_OK;
+	if (seen.ours)
+		(*(seen.only ? &o->ours_only : &o->ours))++;
+	if (seen.ours || seen.steers)
 		return MNL_CB_OK;
 	our_pref = !seen.chain && (seen.pref == WM_FLOWER_PREF_IPV4 ||
 				   seen.pref == WM_FLOWER_PREF_IPV6);
@@ -463,6 +563,8 @@ static int look_around(struct wm_offload *off, struct wm_err *err)
 				   others.taken_by.kind, others.taken_by.pref,
 				   others.taken_by.handle, WM_FLOWER_PREF_IPV4,
 				   WM_FLOWER_PREF_IPV6);
+	/* Somebody before us found that out. */
+	off->only_pref = others.ours_only && !others.ours;
 	return 0;
 }
 

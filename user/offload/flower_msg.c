@@ -70,21 +70,42 @@ static uint16_t protocol_of(uint8_t family)
 
 /* --- write --- */
 
-static struct tcmsg *put_tcmsg(struct nlmsghdr *msg, int ifindex, uint8_t family, uint16_t pref)
+static struct tcmsg *put_ingress(struct nlmsghdr *msg, int ifindex)
 {
 	struct tcmsg *tcm = mnl_nlmsg_put_extra_header(msg, sizeof(*tcm));
 
 	tcm->tcm_family = AF_UNSPEC;
 	tcm->tcm_ifindex = ifindex;
 	tcm->tcm_parent = TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS);
+	return tcm;
+}
+
+static struct tcmsg *put_tcmsg(struct nlmsghdr *msg, int ifindex, uint8_t family, uint16_t pref)
+{
+	struct tcmsg *tcm = put_ingress(msg, ifindex);
+
 	if (family)
 		tcm->tcm_info = TC_H_MAKE((uint32_t)pref << 16, htons(protocol_of(family)));
+	return tcm;
+}
+
+static struct tcmsg *put_only(struct nlmsghdr *msg, int ifindex)
+{
+	struct tcmsg *tcm = put_ingress(msg, ifindex);
+
+	tcm->tcm_info = TC_H_MAKE(WM_FLOWER_PREF_ONLY << 16, htons(ETH_P_ALL));
 	return tcm;
 }
 
 void wm_flower__put_name(struct nlmsghdr *msg, int ifindex, uint8_t family, uint32_t handle)
 {
 	put_tcmsg(msg, ifindex, family, pref_of(family))->tcm_handle = handle;
+	mnl_attr_put_strz(msg, TCA_KIND, "flower");
+}
+
+void wm_flower__put_only_name(struct nlmsghdr *msg, int ifindex, uint32_t handle)
+{
+	put_only(msg, ifindex)->tcm_handle = handle;
 	mnl_attr_put_strz(msg, TCA_KIND, "flower");
 }
 
@@ -99,6 +120,12 @@ void wm_flower__put_list(struct nlmsghdr *msg, int ifindex, uint8_t family)
 	put_tcmsg(msg, ifindex, family, pref_of(family));
 	if (family)
 		mnl_attr_put_u32(msg, TCA_CHAIN, 0);
+}
+
+void wm_flower__put_only_list(struct nlmsghdr *msg, int ifindex)
+{
+	put_only(msg, ifindex);
+	mnl_attr_put_u32(msg, TCA_CHAIN, 0);
 }
 
 void wm_flower__put_steer_list(struct nlmsghdr *msg, int ifindex, uint8_t family)
@@ -544,6 +571,16 @@ static int action_of(const char *kind)
 	return -1;
 }
 
+/* A filter of protocol `all` has it among its keys. */
+static uint16_t protocol_in(const struct nlattr **tb, const struct wm_flower_seen *seen)
+{
+	uint16_t protocol;
+
+	if (seen->protocol != ETH_P_ALL)
+		return seen->protocol;
+	return copy(tb[TCA_FLOWER_KEY_ETH_TYPE], &protocol, sizeof(protocol)) ? ntohs(protocol) : 0;
+}
+
 static void read_options(const struct nlattr *options, uint64_t now, struct wm_flower_seen *seen)
 {
 	const struct nlattr *tb[TCA_FLOWER_MAX + 1];
@@ -559,8 +596,10 @@ static void read_options(const struct nlattr *options, uint64_t now, struct wm_f
 	seen->rule.mark = seen->mark;
 	seen->steers = seen->our_queue && !seen->has_mark && may_be &&
 		       read_steer(tb, seen, &seen->steer);
-	seen->ours = seen->ours && may_be && read_flow(tb, seen->protocol, &seen->rule.flow) &&
-		     seen->pref == pref_of(seen->rule.flow.family);
+	seen->only = seen->pref == WM_FLOWER_PREF_ONLY && seen->protocol == ETH_P_ALL;
+	seen->ours = seen->ours && may_be &&
+		     read_flow(tb, protocol_in(tb, seen), &seen->rule.flow) &&
+		     (seen->only || seen->pref == pref_of(seen->rule.flow.family));
 }
 
 uint32_t wm_flower__mark(const struct wm_flower_seen *seen, uint32_t mac_prefix)

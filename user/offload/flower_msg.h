@@ -21,10 +21,15 @@ enum {
 	/* Steering rules: a flow's own rule comes before them. */
 	WM_FLOWER_PREF_STEER_IPV4 = 13,
 	WM_FLOWER_PREF_STEER_IPV6 = 14,
+	/* For NICs that take one preference only (mlx5 without the capability
+	 * ignore_flow_level): rules of both families, as filters of protocol `all`. */
+	WM_FLOWER_PREF_ONLY = 1,
 };
 
 /* Put what identifies a rule into a message of type RTM_NEWTFILTER or RTM_DELTFILTER. */
 void wm_flower__put_name(struct nlmsghdr *msg, int ifindex, uint8_t family, uint32_t handle);
+/* The same for a rule in WM_FLOWER_PREF_ONLY. */
+void wm_flower__put_only_name(struct nlmsghdr *msg, int ifindex, uint32_t handle);
 /* Behind the name: what it matches and does. queue: the receive queue that its packets
  * go to, or -1. mac_prefix: not 0: the mark goes into the source address behind it. */
 void wm_flower__put_rule(struct nlmsghdr *msg, const struct wm_rule *rule, int queue,
@@ -35,6 +40,8 @@ void wm_flower__put_steer(struct nlmsghdr *msg, const struct wm_steer *rule);
 void wm_flower__put_steer_list(struct nlmsghdr *msg, int ifindex, uint8_t family);
 /* RTM_GETTFILTER with NLM_F_DUMP: what is on the ingress of a device; family 0: all. */
 void wm_flower__put_list(struct nlmsghdr *msg, int ifindex, uint8_t family);
+/* What is in WM_FLOWER_PREF_ONLY. */
+void wm_flower__put_only_list(struct nlmsghdr *msg, int ifindex);
 
 /* A filter as the kernel lists it. */
 struct wm_flower_seen {
@@ -42,6 +49,7 @@ struct wm_flower_seen {
 	uint32_t handle, chain;
 	uint16_t pref, protocol; /* protocol: ETH_P_... */
 	bool ours;               /* made by this program: rule and stats say what it is */
+	bool only;               /* and is in WM_FLOWER_PREF_ONLY */
 	bool has_mark;           /* its action sets a mark */
 	uint32_t mark;
 	bool rewrites;           /* an action of ours sets the source address */
