@@ -115,6 +115,7 @@ class Balancer:
         self.topology = topology
         self.socket = topology.dir / "control.sock"
         self.file = topology.dir / "waymark.yaml"
+        self.state = topology.dir / "state.json"
         self.daemon = None
         topology.wire.run([BUILD / "waymark", "softnic", "wire", "lb"])
         self.config = config or self._standard(offload, ports, udp_ports)
@@ -135,7 +136,7 @@ class Balancer:
                                      "address": address, "port": port, "protocol": protocol,
                                      "reals": self.reals(v6)})
         return {"interface": "eth0", "pin": str(self.topology.bpffs / "waymark"),
-                "control": str(self.socket), "offload": backend, "flow-table": {"flows": 100000},
+                "control": str(self.socket), "state": str(self.state), "offload": backend, "flow-table": {"flows": 100000},
                 "vips": vips}
 
     def reals(self, v6=False, which=None):
@@ -217,6 +218,15 @@ class Balancer:
 
     def rules(self):
         return self.ask("flow")["rules"]
+
+    def rows(self, vip):
+        """Address -> row of `waymark real`."""
+        return {row["address"]: row for row in self.ask("real", vip)}
+
+    def slots(self, vip):
+        """Whom each slot of the ring names, by address; None: nobody."""
+        ring = self.ask("ring", vip)
+        return [ring["reals"][i] if i >= 0 else None for i in ring["slot"]]
 
     def where(self, protocol, source, destination):
         return self.ask("where", protocol, source, destination)

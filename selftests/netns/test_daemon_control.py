@@ -20,6 +20,7 @@ from servers import HttpConnection, start_nginx
 from waymark import BUILD, ROOT, Balancer, Client, SoftNic, attach_decap, proven_flow
 
 WEB = "tcp4-1-80"
+REAL = "10.200.2.11"
 MISSING = "10.200.2.99"  # an address that nobody has
 
 
@@ -109,7 +110,9 @@ def flow(daemon):
 ASKED = [
     ("status", {}), ("vip", {}), ("real", {}), ("real", {"vip": WEB}), ("dest", {}),
     ("flows", {}), ("flows", {"max": 1}), ("mark", {"mark": 1}), ("stats", {}),
-    ("ring", {"vip": WEB}), ("reload", {}), ("flow", None), ("where", None)]
+    ("ring", {"vip": WEB}), ("reload", {}), ("flow", None), ("where", None),
+    ("real_drain", {"real": REAL, "vip": WEB}), ("real_disable", {"real": REAL, "vip": WEB}),
+    ("real_enable", {"real": REAL})]
 
 
 # What may be missing in general, but not from these replies.

@@ -31,8 +31,7 @@ def net(topology):
 
 
 def reals(net, vip=WEB):
-    """Address -> row of `waymark real`."""
-    return {row["address"]: row for row in net.balancer.ask("real", vip)}
+    return net.balancer.rows(vip)
 
 
 def states(net, vip=WEB):
@@ -40,9 +39,7 @@ def states(net, vip=WEB):
 
 
 def slots(net, vip=WEB):
-    """Whom each slot of the ring names, by address."""
-    ring = net.balancer.ask("ring", vip)
-    return [ring["reals"][i] if i >= 0 else None for i in ring["slot"]]
+    return net.balancer.slots(vip)
 
 
 def is_in_ring(net, real, vip=WEB):

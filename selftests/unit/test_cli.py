@@ -63,7 +63,7 @@ STATUS = {
     "attach": "keep", "attached_again": 0, "lane": "meta", "prog_build": "0.1.0 (build 1f2e3d4c)",
     "build": "0.1.0 (build 1f2e3d4c)", "outdated": False,
     "adopted": True, "prog_id": 77, "abi": 1,
-    "vips": 4, "reals": 5, "dests": 8, "dests_max": 4095, "retiring": 0, "flows_max": 1048576,
+    "vips": 4, "reals": 5, "by_hand": 0, "dests": 8, "dests_max": 4095, "retiring": 0, "flows_max": 1048576,
     "mtu": 1500, "fits4": 1480, "fits6": 1460,
     "packets": 4000, "bytes": 2048, "marked": 3500,
     "offload": {"backend": "sim", "rules": 53, "rules_max": 60000, "table": None,
@@ -93,12 +93,12 @@ REPLIES = {
         {"vip": "web", "address": "10.200.2.11", "weight": 100, "dest": 1, "slots": 32768,
          "share": 0.5, "fits": 1480, **TRAFFIC, "live": 17,
          "health": "up", "health_s": 75.5, "check": "HTTP 200 after 3 ms", "checked_s": 1.5,
-         "why": None},
+         "admin": "enabled", "admin_s": None, "why": None},
         {"vip": "web", "address": "10.200.2.13", "weight": 0, "dest": 3, "slots": 0, "share": 0.0,
          "fits": None,
          "packets": 0, "marked": 0, "bytes": 0, "flows": 0, "live": None,
          "health": None, "health_s": None, "check": None, "checked_s": None,
-         "why": "its weight is 0"},
+         "admin": "drained", "admin_s": 75, "why": "it is drained by hand"},
     ],
     "dest": [{"dest": 4095, "mark": 0x1003, "generation": 1, "vip": "web", "real": "10.200.2.13",
               "state": "live", **TRAFFIC}],
@@ -113,6 +113,9 @@ REPLIES = {
     "reload": {"summary": "1 real added, 1 real reweighted",
                "changes": ["vip web: real 10.200.2.14 added",
                            "vip web: real 10.200.2.11 has weight 50 instead of 100"]},
+    **{f"real_{verb}": {"summary": f"10.200.2.11 is {verb}d",
+                        "changes": [f"vip web: real 10.200.2.11 is {verb}d"]}
+       for verb in ("enable", "disable", "drain")},
     "xsk": {"name": "dns", "path": "/run/waymark/local.sock", "device": "eth0", "connected": True,
             "pid": 4711, "uid": 65534, "one_socket": False,
             "sockets": [{"socket": 0, "device": "eth0", "zero_copy": False, "rx_dropped": 0,
@@ -255,11 +258,13 @@ def test_no_command_is_status(ask):
 def test_status_says_what_an_operator_must_see(ask):
     ask.daemon.replies["status"] = STATUS | {
         "adopted": False, "prog_build": "0.0.9 (build 11111111)", "outdated": True, "retiring": 2, "packets": 0, "marked": 0,
+        "by_hand": 1,
         "offload": STATUS["offload"] | {"backing_off": True, "steering_rules": 2, "steered": 1,
                                         "steering_why": "nic: no IPv6"},
         "last_reload": {"ok": False, "text": "waymark.yaml:3:1: unknown key", "age_s": 2.0},
     }
     pairs = ask().pairs()
+    assert pairs["BY HAND"] == "1 reals are drained or disabled: see waymark real"
     assert pairs["interfaces"] == "eth0, eth1 (native, program 77, abi 1)"
     assert pairs["program"] == ("0.0.9 (build 11111111), OUTDATED; "
                                 "the daemon's: 0.1.0 (build 1f2e3d4c)")
@@ -310,7 +315,8 @@ all6     fc00::1        *  udp    maglev  yes          1  1,234,567  1,111,111  
 def test_real_is_a_table(ask):
     rows = ask("real", "web").rows()
     assert rows[0] == ["VIP", "REAL", "WEIGHT", "DEST", "SLOTS", "SHARE", "FITS", "PACKETS",
-                       "MARKED", "BYTES", "FLOWS", "LIVE", "HEALTH", "SINCE", "CHECK", "WHY"]
+                       "MARKED", "BYTES", "FLOWS", "LIVE", "HEALTH", "SINCE", "CHECK", "ADMIN",
+                       "WHY"]
     assert rows[1][:7] == ["web", "10.200.2.11", "100", "1", "32,768", "50.0", "%"]
     assert (rows[1][7], rows[2][7]) == ("1480", "-")
     assert rows[2][:7] == ["web", "10.200.2.13", "0", "3", "0", "0.0", "%"]
@@ -400,6 +406,16 @@ def test_reload_is_forced_only_if_asked_to(ask):
     ask("reload")
     ask("reload", "--force")
     assert ask.daemon.requests == [{"command": "reload"}, {"command": "reload", "force": True}]
+
+
+@pytest.mark.parametrize("verb", ["enable", "disable", "drain"])
+def test_a_real_is_taken_out_by_hand(ask, verb):
+    assert ask("real", verb, "10.200.2.11").out == (
+        f"10.200.2.11 is {verb}d\nvip web: real 10.200.2.11 is {verb}d\n")
+    ask("real", verb, "10.200.2.11", "--vip", "web", "--force")
+    assert ask.daemon.requests == [
+        {"command": f"real_{verb}", "real": "10.200.2.11"},
+        {"command": f"real_{verb}", "real": "10.200.2.11", "vip": "web", "force": True}]
 
 
 def test_ring_is_slot_and_real(ask):
@@ -536,14 +552,18 @@ ASKING = {
     "status": [], "vip": [], "real": ["web"], "dest": [], "flows": [], "flow": FLOW_ARGS,
     "mark": ["5"], "stats": [], "reload": [], "ring": ["web"], "where": FLOW_ARGS,
     "xsk": ["stats"],
+    "real_enable": ["10.200.2.11"], "real_disable": ["10.200.2.11"], "real_drain": ["10.200.2.11"],
 }
+
+
+def command_of(request_name):
+    return ["flow"] if request_name == "flows" else request_name.split("_")
 
 
 @pytest.mark.parametrize("request_name", ASKING)
 def test_json_is_the_daemons_data(ask, request_name):
-    command = "flow" if request_name == "flows" else request_name
     for options in (["--json"], ["--json", "--raw"]):
-        result = ask(command, *ASKING[request_name], *options)
+        result = ask(*command_of(request_name), *ASKING[request_name], *options)
         assert (result.code, result.err) == (0, "")
         assert result.json() == REPLIES[request_name]
         assert list(result.json()) == list(REPLIES[request_name])
@@ -907,7 +927,7 @@ def test_rows_become_blocks_where_a_table_does_not_fit(ask):
     rows = ask("real", COLUMNS="40").out.split("\n\n")
     assert len(rows) == 2
     block = dict(line.split(None, 1) for line in rows[1].splitlines())
-    assert block["REAL"].strip() == "10.200.2.13" and block["WHY"].strip() == "its weight is 0"
+    assert block["REAL"].strip() == "10.200.2.13" and block["WHY"].strip() == "it is drained by hand"
     assert ask("real", COLUMNS="300").out == ask("real").out
     assert ask("real", "--raw", COLUMNS="40").out == ask("real", "--raw").out
     assert ask("real", "--no-headings", COLUMNS="40").out == ask("real", "--no-headings").out
@@ -1176,6 +1196,8 @@ def test_completion_of_arguments_and_values(completion):
     assert completion("flow", "") == ["tcp", "udp"]
     assert completion("flow", "tcp", "") == []
     assert completion("decap", "attach", "--mode", "") == ["auto", "xdp", "tc"]
+    assert completion("real", "disable", "") == []
+    assert completion("real", "disable", "--v") == ["--vip", "--version"]
     assert "lo" in completion("decap", "attach", "")
     assert "lo" in completion("softnic", "attach", "x", "--to", "l")
     assert completion("stats", "-w", "") == []
@@ -1186,18 +1208,18 @@ def test_completion_of_arguments_and_values(completion):
 def test_completion_of_vips_asks_the_daemon(completion, daemon, tmp_path):
     path = f"{BUILD}:{os.environ['PATH']}"
     env = {"path": path, "WAYMARK_SOCKET": str(daemon.path)}
-    assert completion("real", "", **env) == [vip["name"] for vip in VIPS]
+    assert completion("real", "", **env) == ["disable", "drain", "enable", *(vip["name"] for vip in VIPS)]
     assert completion("ring", "dns-", **env) == ["dns-tcp"]
     name = f"$(touch${{IFS}}{tmp_path}/ran)"
     daemon.replies["vip"] = [VIPS[0] | {"name": name}, VIPS[0] | {"name": "[fc00::1]:53/udp"}]
-    offered = completion("real", "", **env)
+    offered = completion("ring", "", **env)
     assert not (tmp_path / "ran").exists(), "a name is not a command"
     assert offered[1] == "[fc00::1]:53/udp"
     echo = subprocess.run(["bash", "-c", f"printf %s {offered[0]}"], capture_output=True, text=True,
                           timeout=PATIENCE, check=True)
     assert echo.stdout == name and not (tmp_path / "ran").exists()
     env["WAYMARK_SOCKET"] = str(tmp_path / "nobody.sock")
-    assert completion("real", "", **env) == [], "without a daemon it keeps quiet"
+    assert completion("ring", "", **env) == [], "without a daemon it keeps quiet"
 
 
 def test_completion_script_is_clean(completion):
@@ -1299,8 +1321,7 @@ def test_the_check_of_replies_finds_what_is_wrong(protocol, request_name):
 @pytest.mark.parametrize("request_name", REPLIES)
 def test_keys_of_a_newer_daemon_are_passed_over(ask, request_name):
     """In every object, at every depth; and --json passes them on."""
-    command = "flow" if request_name == "flows" else request_name
-    words = [command, *ASKING[request_name]]
+    words = [*command_of(request_name), *ASKING[request_name]]
     before = [ask(*words).out, ask(*words, "--raw").out]
     data = json.loads(json.dumps(REPLIES[request_name]))
     for i, one in enumerate(list(objects_in(data))):

@@ -853,7 +853,7 @@ static const struct mistake mistakes[] = {
 	  "f:1:1: the configuration: expected the key \"interface\", which is missing\n"
 	  "f:1:1: the configuration: expected the key \"vips\", which is missing\n"
 	  "f:1:1: unknown key \"a\" in the configuration; expected one of: interface, mode, "
-	  "attach, pin, control, gateway, source, marks, outer-df, ring-seeds, "
+	  "attach, pin, control, state, gateway, source, marks, outer-df, ring-seeds, "
 	  "max-removal, offload, flow-table, limits, local, metrics, vips" },
 	{ HEAD "limits: &l { vips: 1 }\nlimit: *l",
 	  "f:4:1: unknown key \"limit\" in the configuration; did you mean \"limits\"?" },

@@ -120,22 +120,28 @@ static void explain_seconds(const char *first, const char *word, struct wm_err *
 					 c->name + first_word(c->name) + 1);
 }
 
-/* `first` is one word of the table; the commands that begin with it have a
- * second one, or there is one command only. */
+/* `first` is one word of the table; the commands that begin with it have a second one, or
+ * it is a command alone, whose argument may stand there: then the second one is written out. */
 static const struct command *find_second(const char *first, const char *const *word, size_t n,
 					 size_t *words, struct wm_err *err)
 {
 	struct word_search search = { .word = n > 1 ? word[1] : "" };
+	const struct command *alone = NULL;
 	const char *second;
 
 	for (const struct command *c = commands; c->name; c++) {
+		size_t len = first_word(c->name);
+
 		if (!begins(c, first))
 			continue;
-		*words = 1;
-		if (!c->name[first_word(c->name)])
-			return c;
-		consider(&search, c->name + first_word(c->name) + 1, 31);
+		if (c->name[len])
+			consider(&search, c->name + len + 1, 31);
+		else
+			alone = c;
 	}
+	*words = 1;
+	if (alone && !*search.exact)
+		return alone;
 	second = n > 1 ? found_word(&search, first, err) : NULL;
 	if (!second && !search.prefixed.n && !search.near.n)
 		explain_seconds(first, n > 1 ? word[1] : NULL, err);

@@ -28,6 +28,22 @@ const char cli_summary[] = "ask and steer the waymark load balancer";
 	{ .name = "config", .letter = 'c', .value = "FILE", .kind = KIND_FILE, \
 	  .help = "answer from this configuration alone: no daemon, no root" }
 
+/* What people say of a real. */
+#define BY_HAND(name_, view_, help_, text_) \
+	{ \
+		.name = name_, \
+		.arguments = { { "REAL", KIND_TEXT, false } }, \
+		.options = { \
+			{ .name = "vip", .value = "VIP", .kind = KIND_VIP }, \
+			{ .name = "force", .letter = 'f' }, \
+		}, \
+		.help = help_, \
+		.text = text_, \
+		.example = "waymark " name_ " 10.200.2.11", \
+		.view = view_, \
+		.run = fetch__run, \
+	}
+
 #define XSK_OPTIONS \
 	{ .name = "port", .letter = 'p', .value = "N", .kind = KIND_COUNT, \
 	  .help = "packets for this TCP or UDP port" }, \
@@ -77,11 +93,31 @@ const struct command commands[] = {
 		.name = "real",
 		.arguments = { { "VIP", KIND_VIP, true } },
 		.help = "the reals of one vip or of all, with their share of the ring",
-		.text = "One line for each real of a vip: weight, slots of the ring, and counters.",
+		.text = "One line for each real of a vip: weight, slots of the ring, counters, and "
+			"its health.\n\n"
+			"By `waymark real disable`, `drain` and `enable` people say who serves.",
 		.example = "waymark real web",
 		.view = TABLE("real", "no reals"),
 		.run = fetch__run,
 	},
+	BY_HAND("real disable", &view_disable,
+		"take a real out of service, whatever its check says",
+		"REAL is an address, or the name of a local consumer. It gets no new flows, as one "
+		"that is down by its check: flows under way stay with it while it answers, and "
+		"what a client asks anew goes elsewhere. Its slots of the ring go to the others, "
+		"few of theirs move, and it gets the same ones back.\n\n"
+		"This holds until it is enabled, also when the daemon or the machine is started "
+		"again; when a reload takes the real out of the file it is forgotten. Its checks "
+		"go on. `waymark real` and `waymark status` show it.\n\n"
+		"Where nobody else of a vip takes new flows, because the others are drained, "
+		"disabled, out of reach or of weight 0, or are down and fail is closed, the "
+		"command is refused without --force. Where the others are down and fail is open "
+		"these are served all the same; the answer says so."),
+	BY_HAND("real drain", &view_drain, "give a real no new flows; those that it has stay",
+		"For maintenance: wait until the column LIVE of `waymark real` is 0, then stop the "
+		"server. All else is as with real disable."),
+	BY_HAND("real enable", &view_enable, "take back real disable or real drain",
+		"The real is served as its weight, its next hop and its check say."),
 	{
 		.name = "dest",
 		.help = "the destinations: ids, marks and generations",

@@ -39,6 +39,14 @@ static const char body[] =
 	"    esac\n"
 	"}\n"
 	"\n"
+	"# Any, where the first word alone is no command.\n"
+	"_waymark_is_second() {\n"
+	"    local seconds\n"
+	"    seconds=$(_waymark_second \"$1\")\n"
+	"    [[ -n $seconds ]] || return 1\n"
+	"    [[ -z $(_waymark_argument \"$1 0\") || \" $seconds \" == *\" $2 \"* ]]\n"
+	"}\n"
+	"\n"
 	"_waymark() {\n"
 	"    local cword=$COMP_CWORD cur=${COMP_WORDS[COMP_CWORD]}\n"
 	"    local prev=${COMP_WORDS[COMP_CWORD-1]}\n"
@@ -55,7 +63,7 @@ static const char body[] =
 	"            [[ -n $value ]] && ((i++))\n"
 	"        elif [[ -z $command ]]; then\n"
 	"            command=${words[i]}\n"
-	"        elif [[ $command != *' '* && -n $(_waymark_second \"$command\") ]]; then\n"
+	"        elif ((n == 0)) && _waymark_is_second \"$command\" \"${words[i]}\"; then\n"
 	"            command+=\" ${words[i]}\"\n"
 	"        else\n"
 	"            ((n++))\n"
@@ -71,8 +79,11 @@ static const char body[] =
 	"        _waymark_offer \"$(_waymark_options \"$command\") $_waymark_global\" \"$cur\"\n"
 	"    elif [[ -z $command ]]; then\n"
 	"        _waymark_offer \"$_waymark_commands\" \"$cur\"\n"
-	"    elif [[ $command != *' '* && -n $(_waymark_second \"$command\") ]]; then\n"
-	"        _waymark_offer \"$(_waymark_second \"$command\")\" \"$cur\"\n"
+	"    elif ((n == 0)) && [[ -n $(_waymark_second \"$command\") ]]; then\n"
+	"        value=$(_waymark_second \"$command\")\n"
+	"        [[ $(_waymark_argument \"$command 0\") == @vip ]] &&\n"
+	"            value+=\" $(_waymark_vips)\"\n"
+	"        _waymark_choose \"$value\" \"$cur\"\n"
 	"    else\n"
 	"        _waymark_offer \"$(_waymark_argument \"$command $n\")\" \"$cur\"\n"
 	"    fi\n"
@@ -140,7 +151,7 @@ static void print_seconds(FILE *file)
 
 		if (!second)
 			continue;
-		if (!same_first(c - 1, c))
+		if (!same_first(c - 1, c) || !strchr(c[-1].name, ' '))
 			fprintf(file, "        %.*s) echo '%s", first_len(c), c->name, second + 1);
 		else
 			fprintf(file, " %s", second + 1);

@@ -182,13 +182,15 @@ static void print_command(FILE *file, const struct command *command)
 	fprintf(file, "\nExample:\n  %s\n", command->example);
 }
 
-/* "decap" alone: all that begin with it. */
+/* "decap" alone, which is no command: all that begin with it. */
 static bool print_group(FILE *file, const char *first)
 {
 	size_t len = strlen(first);
 	bool any = false;
 
 	for (const struct command *c = commands; c->name; c++) {
+		if (!strcmp(c->name, first))
+			return false;
 		if (strncmp(c->name, first, len) || c->name[len] != ' ')
 			continue;
 		if (!any)

@@ -33,6 +33,7 @@ static const struct view_line status_lines[] = {
 	{ NULL, "longest packet", "{fits4} bytes to an IPv4 real, {fits6} to an IPv6 one "
 	  "(MTU {mtu})" },
 	{ NULL, "vips", "{vips} with {reals} reals" },
+	{ "by_hand", "BY HAND", "{by_hand} reals are drained or disabled: see waymark real" },
 	{ "!retiring", "destinations", "{dests} of {dests_max}" },
 	{ "retiring", "destinations", "{dests} of {dests_max}, {retiring} retiring" },
 	{ NULL, "flow table", "room for {flows_max} flows" },
@@ -102,6 +103,9 @@ static const struct view_line reload_lines[] = {
 };
 
 const struct view view_reload = { .request = "reload", .lines = reload_lines };
+const struct view view_enable = { .request = "real_enable", .lines = reload_lines };
+const struct view view_drain = { .request = "real_drain", .lines = reload_lines };
+const struct view view_disable = { .request = "real_disable", .lines = reload_lines };
 
 static const struct wm_field ring_columns[] = {
 	COLUMN("slot", "SLOT", NUMBER, "number of the slot"),

@@ -387,6 +387,8 @@ static const struct wm_key root_keys[] = {
 	  .fixed = RESTART },
 	{ "control", &wm_config_path, AT(control), .text = WM_CONTROL_SOCKET,
 	  .max = WM_SOCKET_PATH_MAX, .fixed = RESTART },
+	{ "state", &wm_config_path, AT(state), .text = "/var/lib/waymark/%i.json",
+	  .max = 4000, .fixed = RESTART },
 	{ "gateway", &gateway_type, WM_WHOLE },
 	{ "source", &wm_key_mapping, .keys = source_keys },
 	{ "marks", &wm_key_choice, AT(trust_marks), .words = wm_marks_words },
@@ -586,6 +588,7 @@ void wm_config__free(struct wm_config *config)
 	free(config->vips);
 	free(config->pin);
 	free(config->control);
+	free(config->state);
 	free(config->offload.sim_pin);
 	for (size_t i = 0; i < config->n_locals; i++) {
 		free(config->locals[i].name);

@@ -39,6 +39,7 @@ struct wm_config_real {
 	int line;        /* in the file */
 	bool named;      /* a key said who it is, right or wrong */
 	bool away;       /* not by the file: nothing can be sent to it now */
+	bool drained;    /* not by the file: it keeps its flows, and gets no new ones */
 };
 
 struct wm_config_vip {
@@ -81,6 +82,7 @@ struct wm_config {
 	enum wm_attach attach;
 	char *pin;     /* directory below a bpf file system; %i: first interface */
 	char *control; /* path of the control socket; %i likewise */
+	char *state;   /* of the file of what people said of reals; %i likewise */
 
 	bool gateway_auto;
 	uint8_t gateway_mac[6]; /* unless gateway_auto */

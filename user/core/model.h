@@ -48,6 +48,7 @@ struct wm_model_dest {
 	struct wm_addr real;
 	uint32_t weight;     /* as configured */
 	bool away;           /* nothing can be sent to it now: no slots, whatever its weight */
+	bool drained;        /* it keeps its flows: no slots either */
 	uint32_t slots;      /* of its vip's ring */
 };
 

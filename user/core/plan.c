@@ -178,6 +178,7 @@ static void weigh(struct planning *p, const struct wm_model_vip *vip,
 		p->back += is->away;
 		note_real(p, vip, &is->real, real->away ? "is out of reach" : "can be reached");
 	}
+	*same &= is->drained == real->drained;
 }
 
 /* Sets *same to false if the ring is made of anything new. */
@@ -208,6 +209,7 @@ static int settle_dest(struct planning *p, struct wm_model_vip *vip, const struc
 	d = &p->next->dest[id];
 	d->is.weight = real->weight;
 	d->is.away = real->away;
+	d->is.drained = real->drained;
 	p->kept[id] = KEPT;
 	vip->dests[vip->n_dests++] = id;
 	return 0;

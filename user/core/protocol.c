@@ -34,6 +34,24 @@
 		{ "destination", WM_VALUE_TEXT, true, "the vip's address and port" }, \
 	}
 
+/* A change of what people say of a real. */
+#define BY_HAND(name_, text_) \
+	{ \
+		.name = name_, \
+		.text = text_, \
+		.arguments = { \
+			{ "real", WM_VALUE_TEXT, true, \
+			  "its address, or the name of a local consumer" }, \
+			{ "vip", WM_VALUE_TEXT, false, \
+			  "name of a vip: only there (default: all vips that have it)" }, \
+			{ "force", WM_VALUE_FLAG, false, \
+			  "also where nobody is left who takes new flows" }, \
+		}, \
+		.keys = KEYS( \
+			KEY("summary", TEXT, "what is so now"), \
+			KEY("changes", LINES, "the same by vip, and what follows from it")), \
+	}
+
 #define COUNTER(NAME, name, text) KEY("counters." #name, COUNT, text),
 
 const struct wm_request wm_requests[] = {
@@ -78,6 +96,8 @@ const struct wm_request wm_requests[] = {
 			KEY("abi", NUMBER, "version of the layout of its maps"),
 			KEY("vips", COUNT, "vips"),
 			KEY("reals", COUNT, "different addresses of reals"),
+			KEY("by_hand", COUNT,
+			    "reals of a vip that are drained or disabled by hand"),
 			KEY("dests", COUNT, "live destinations"),
 			KEY("dests_max", COUNT, "destinations that the maps hold"),
 			KEY("retiring", COUNT,
@@ -178,6 +198,11 @@ const struct wm_request wm_requests[] = {
 			COLUMN("check", "CHECK", TEXT, "the last result of its check in words",
 			       .null = true),
 			KEY("checked_s", SECONDS, "seconds since that result came", .null = true),
+			COLUMN("admin", "ADMIN", TEXT,
+			       "enabled, drained (keeps its flows, gets no new ones) or disabled, "
+			       "as people said"),
+			KEY("admin_s", SECONDS, "seconds since then; null: it is enabled",
+			    .null = true),
 			COLUMN("why", "WHY", TEXT,
 			       "why it has no slots; null if it has", .null = true)),
 	},
@@ -307,6 +332,17 @@ const struct wm_request wm_requests[] = {
 			KEY("summary", TEXT, "what changed"),
 			KEY("changes", LINES, "the same by name, as far as it is not too much")),
 	},
+	BY_HAND("real_enable", "Takes back that a real was drained or disabled. The reply comes "
+		"when the change is made, or an error, which changes nothing; others are served "
+		"meanwhile."),
+	BY_HAND("real_drain", "Gives a real no new flows; those that it has stay with it. This "
+		"holds until it is enabled, also across restarts of the daemon and of the machine, "
+		"and is forgotten when the configuration does not have the real any more. Refused "
+		"without force where nobody else takes new flows. The reply comes as that to "
+		"real_enable."),
+	BY_HAND("real_disable", "As real_drain, and what a client asks anew goes elsewhere also "
+		"where it belongs to a flow that the real has: as for one that is down by its "
+		"check."),
 	{
 		.name = "ring",
 		.text = "The ring of a vip as the data plane has it.",

@@ -71,7 +71,7 @@ static struct wm_endpoint *endpoints_of(const struct wm_model *model,
 	for (size_t i = 0; i < vip->n_dests; i++) {
 		const struct wm_model_dest *dest = &model->dest[vip->dests[i]].is;
 
-		if (dest->weight && !dest->away)
+		if (dest->weight && !dest->away && !dest->drained)
 			e[(*n)++] = (struct wm_endpoint){
 				.hash = wm_endpoint__hash(&dest->real),
 				.weight = dest->weight,

@@ -163,6 +163,7 @@ int main(int argc, char **argv)
 {
 	static const struct wm_control_ops answers = {
 		.answer = wm_request__answer, .reloaded = wm_request__reloaded,
+		.changed = wm_request__changed,
 		.refuse = wm_request__refuse,
 	};
 	struct arguments args = { .daemon = { .config = DEFAULT_CONFIG, .answers = &answers } };

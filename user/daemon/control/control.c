@@ -3,7 +3,7 @@
  * Each connection is in one of four phases:
  *
  *   reading   a line is cut off and answered at once;
- *   waiting   for the end of a reload that it asked for, or for flows to be counted:
+ *   waiting   for the end of a reload or a change that it asked for, or for flows to be counted:
  *             replies come in the order of the requests, so nothing else is answered
  *             before;
  *   writing   a reply did not fit the socket's buffer; nothing is read before it
@@ -57,7 +57,8 @@ struct client {
 	char *out;              /* a reply under way */
 	size_t out_len, out_done;
 	uint64_t reload;        /* number of the one whose end is waited for; 0: none */
-	uint64_t count;         /* the same of a count of flows */
+	uint64_t change;        /* the same of a change by hand, */
+	uint64_t count;         /* and of a count of flows */
 	char *request;          /* that the count is for */
 	size_t request_len;
 	bool leaving, shut;
@@ -78,7 +79,7 @@ struct wm_control {
 
 static bool waits(const struct client *client)
 {
-	return client->reload || client->count;
+	return client->reload || client->change || client->count;
 }
 
 static void drop(struct client *client)
@@ -149,10 +150,11 @@ static int answer(struct client *client, const char *line, size_t len, bool agai
 
 	control->ops->answer(control->daemon, line, len, again, &reply);
 	client->reload = reply.reload;
+	client->change = reply.change;
 	client->count = reply.count;
 	if (client->count)
 		return keep_request(client, line, len);
-	if (client->reload)
+	if (client->reload || client->change)
 		return 0;
 	if (!reply.line)
 		return -ENOMEM;
@@ -319,18 +321,44 @@ static bool is_full(void *arg)
 	return wm_closer__full(control->closer);
 }
 
+/* What the client waited for is there, and this is the reply. */
+static void reply_late(struct client *client, char *line, size_t len)
+{
+	client->out = line;
+	client->out_len = len;
+	if (!line || flush(client) < 0)
+		drop(client);
+	else
+		listen_for(client, true); /* lines may be left */
+}
+
 void wm_control__reloaded(struct wm_control *control, uint64_t number)
 {
 	for (struct client *client = control->clients, *next; client; client = next) {
+		size_t len;
+		char *line;
+
 		next = client->next;
 		if (!client->reload || client->reload > number)
 			continue;
 		client->reload = 0;
-		client->out = control->ops->reloaded(control->daemon, &client->out_len);
-		if (!client->out || flush(client) < 0)
-			drop(client);
-		else
-			listen_for(client, true); /* lines may be left */
+		line = control->ops->reloaded(control->daemon, &len);
+		reply_late(client, line, len);
+	}
+}
+
+void wm_control__changed(struct wm_control *control, uint64_t number)
+{
+	for (struct client *client = control->clients; client; client = client->next) {
+		size_t len;
+		char *line;
+
+		if (client->change != number)
+			continue;
+		client->change = 0;
+		line = control->ops->changed(control->daemon, &len);
+		reply_late(client, line, len);
+		return;
 	}
 }
 

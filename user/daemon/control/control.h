@@ -23,6 +23,7 @@ struct wm_answer {
 	bool bad;        /* it was no request, and the connection is to be closed */
 	uint64_t reload; /* not 0: the reply comes when the reload of this number has ended */
 	uint64_t count;  /* not 0: ask again when the count of flows of this number has */
+	uint64_t change; /* not 0: the reply comes when the change by hand of this number has */
 };
 
 /* Who answers. A line that is returned has its newline and is the caller's to free; NULL: no
@@ -33,6 +34,8 @@ struct wm_control_ops {
 		       struct wm_answer *answer);
 	/* To those who asked for the reload that has just ended. */
 	char *(*reloaded)(struct wm_daemon *daemon, size_t *len);
+	/* To whom the change by hand that has just ended is due. */
+	char *(*changed)(struct wm_daemon *daemon, size_t *len);
 	char *(*refuse)(const char *why, int code, size_t *len);
 };
 
@@ -49,6 +52,8 @@ int wm_control__serve(struct wm_control *control, sd_event *event, struct wm_dae
 		      struct wm_err *err);
 /* The reload of this number has ended: answer those who asked for it. */
 void wm_control__reloaded(struct wm_control *control, uint64_t number);
+/* The change by hand of this number has ended: answer who asked for it. */
+void wm_control__changed(struct wm_control *control, uint64_t number);
 /* The flows have been counted so many times: answer those who wait for that. */
 void wm_control__counted(struct wm_control *control, uint64_t number);
 /* Removes the socket too, if it is still ours. */

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "admin.h"
 #include "checker.h"
 #include "dataplane.h"
 #include "log.h"
@@ -66,6 +67,7 @@ struct wm_health {
 	struct table table;
 	uint32_t next_id;
 	struct wm_checker *checker;
+	const struct wm_admin *admin;
 	struct wm_timer log;
 	bool differs; /* from what was judged last */
 	void (*changed)(void *arg);
@@ -178,35 +180,43 @@ static void log_entries(struct table *t)
 		log_line(&many);
 }
 
-static size_t count_down(const struct table *t, const struct group *g)
+/* Of those that are not out by hand. */
+static size_t count_down(const struct wm_health *h, const struct group *g, size_t *all)
 {
 	size_t down = 0;
 
-	for (size_t i = 0; i < g->n; i++)
-		down += t->entry[g->first + i].state == WM_HEALTH_DOWN;
+	*all = 0;
+	for (size_t i = 0; i < g->n; i++) {
+		const struct entry *e = &h->table.entry[g->first + i];
+
+		if (wm_admin__find(h->admin, &g->service, &e->real))
+			continue;
+		++*all;
+		down += e->state == WM_HEALTH_DOWN;
+	}
 	return down;
 }
 
 /* Where the down ones are more than checks may take out. */
-static void log_group(const struct table *t, struct group *g)
+static void log_group(const struct wm_health *h, struct group *g)
 {
 	bool open = g->check.fail == WM_CHECK_FAIL_OPEN;
-	size_t down = count_down(t, g);
-	enum told told = down && down == g->n ? TOLD_ALL_DOWN :
-		down > g->n * g->check.max_down / 100 ? TOLD_MOST_DOWN : TOLD_NOTHING;
+	size_t all, down = count_down(h, g, &all);
+	enum told told = down && down == all ? TOLD_ALL_DOWN :
+		down > all * g->check.max_down / 100 ? TOLD_MOST_DOWN : TOLD_NOTHING;
 
 	g->to_log = false;
 	if (told == g->told)
 		return;
 	g->told = told;
 	if (told == TOLD_ALL_DOWN)
-		wm_warn("vip %s: all of its %zu reals that are checked are down: %s", g->name, g->n,
+		wm_warn("vip %s: all of its %zu reals that are checked are down: %s", g->name, all,
 			open ? "they are served as if they were up (fail: open)"
 			     : "they get no new flows (fail: closed)");
 	else if (told == TOLD_MOST_DOWN)
 		wm_warn("vip %s: %zu of its %zu reals that are checked are down, and max-down is "
 			"%u%%: those that went down last are served all the same", g->name, down,
-			g->n, g->check.max_down);
+			all, g->check.max_down);
 }
 
 static void on_log(void *arg)
@@ -216,7 +226,15 @@ static void on_log(void *arg)
 	log_entries(&h->table);
 	for (size_t i = 0; i < h->table.n_groups; i++)
 		if (h->table.group[i].to_log)
-			log_group(&h->table, &h->table.group[i]);
+			log_group(h, &h->table.group[i]);
+}
+
+void wm_health__look_again(struct wm_health *h)
+{
+	for (size_t i = 0; i < h->table.n_groups; i++)
+		h->table.group[i].to_log = true;
+	if (h->table.n_groups)
+		wm_timer__arm_within(&h->log, LOG_AFTER_US);
 }
 
 /* --- results --- */
@@ -482,7 +500,7 @@ static void adopt_entry(struct group *g, struct entry *e, uint32_t slots, bool a
 	strcpy(e->said, "it had no slots when waymarkd started");
 }
 
-static void adopt_group(struct table *t, struct group *g, const struct wm_model *model,
+static void adopt_group(struct wm_health *h, struct group *g, const struct wm_model *model,
 			const struct wm_model_vip *vip, const uint32_t *slots)
 {
 	bool anybody = false;
@@ -491,9 +509,10 @@ static void adopt_group(struct table *t, struct group *g, const struct wm_model 
 		anybody |= slots[vip->dests[i]] > 0;
 	for (size_t i = 0; i < vip->n_dests; i++) {
 		const struct wm_model_dest *dest = wm_model__dest(model, vip->dests[i]);
-		struct entry *e = find_entry(t, g, &dest->real);
+		struct entry *e = find_entry(&h->table, g, &dest->real);
 
-		if (e)
+		/* That one who is out by hand has no slots says nothing of its health. */
+		if (e && !wm_admin__find(h->admin, &g->service, &dest->real))
 			adopt_entry(g, e, slots[dest->id], anybody);
 	}
 	g->settled = false;
@@ -514,7 +533,7 @@ int wm_health__adopt(struct wm_health *h, const struct wm_model *model, struct w
 		if (!g)
 			continue;
 		count_slots(dp, vip, slots);
-		adopt_group(&h->table, g, model, vip, slots);
+		adopt_group(h, g, model, vip, slots);
 	}
 	free(slots);
 	/* The list that is on its way begins with other states. */
@@ -529,7 +548,9 @@ static void stand(const struct table *t, const struct group *g, const struct wm_
 {
 	const struct entry *e = find_entry(t, g, &real->address);
 
-	*s = (struct wm_standing){ .eligible = real->weight && !real->away, .place = place };
+	*s = (struct wm_standing){
+		.eligible = real->weight && !real->away && !real->drained, .place = place,
+	};
 	if (!e)
 		return;
 	s->down = e->state == WM_HEALTH_DOWN;
@@ -584,8 +605,8 @@ bool wm_health__of(const struct wm_health *h, const struct wm_service *service,
 
 /* --- all of it --- */
 
-int wm_health__new(struct wm_health **out, sd_event *event, void (*changed)(void *arg),
-		   void *arg)
+int wm_health__new(struct wm_health **out, sd_event *event, const struct wm_admin *admin,
+		   void (*changed)(void *arg), void *arg)
 {
 	struct wm_health *h = calloc(1, sizeof(*h));
 	int ret;
@@ -593,6 +614,7 @@ int wm_health__new(struct wm_health **out, sd_event *event, void (*changed)(void
 	*out = h;
 	if (!h)
 		return -ENOMEM;
+	h->admin = admin;
 	h->changed = changed;
 	h->arg = arg;
 	ret = wm_timer__init(&h->log, event, on_log, h);

@@ -18,14 +18,15 @@
 #include "err.h"
 #include "service.h"
 
+struct wm_admin;
 struct wm_dp;
 struct wm_health;
 struct wm_model;
 
 /* `changed` is called from the loop when wm_health__judge() may say something else than before.
- * 0 or -errno. */
-int wm_health__new(struct wm_health **health, sd_event *event, void (*changed)(void *arg),
-		   void *arg);
+ * `admin` stays the caller's. 0 or -errno. */
+int wm_health__new(struct wm_health **health, sd_event *event, const struct wm_admin *admin,
+		   void (*changed)(void *arg), void *arg);
 void wm_health__free(struct wm_health *health); /* NULL is fine */
 
 /* Check the reals of this configuration from now on. What is known of those that stay is kept.
@@ -39,10 +40,13 @@ int wm_health__adopt(struct wm_health *health, const struct wm_model *model,
 		     struct wm_dp *dp);
 
 /* Marks those of the vip's reals as away that get no new flows because of their checks. `reals`
- * are the vip's, those that cannot be reached are marked already. `health` may be NULL: nobody
- * is checked. 0 or -ENOMEM. */
+ * are the vip's, those that cannot be reached or are out by hand are marked already. `health`
+ * may be NULL: nobody is checked. 0 or -ENOMEM. */
 int wm_health__judge(const struct wm_health *health, const struct wm_config_vip *vip,
 		     struct wm_config_real *reals);
+
+/* Others are out by hand now: whether all that are left are down is looked at again. */
+void wm_health__look_again(struct wm_health *health);
 
 struct wm_health_of {
 	enum wm_health_state state;

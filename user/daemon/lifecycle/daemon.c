@@ -352,10 +352,18 @@ static void on_counted(void *arg)
 	wm_control__counted(d->control, d->live.number);
 }
 
-static void on_reloaded(void *arg)
+static void on_by_hand(void *arg, uint64_t number)
 {
 	const struct wm_daemon *d = arg;
 
+	wm_control__changed(d->control, number);
+}
+
+static void on_reloaded(void *arg)
+{
+	struct wm_daemon *d = arg;
+
+	wm_byhand__forget(&d->byhand);
 	wm_metrics__configure(d->metrics, &d->running.config->metrics);
 	tell_ready(d);
 	wm_control__reloaded(d->control, d->reload.count);
@@ -365,7 +373,8 @@ static int init_changes(struct wm_daemon *d, struct wm_err *err)
 {
 	const struct wm_apply_parts apply = {
 		.running = &d->running, .file = d->options->config, .uplinks = &d->uplinks,
-		.hops = d->hops, .local = d->local, .health = d->health, .nic = &d->nic,
+		.hops = d->hops, .local = d->local, .health = d->health, .admin = &d->admin,
+		.nic = &d->nic,
 		.retire = &d->retire, .ownaddr = &d->ownaddr,
 	};
 	const struct wm_reload_parts reload = {
@@ -373,8 +382,14 @@ static int init_changes(struct wm_daemon *d, struct wm_err *err)
 		.hops = d->hops, .nic = &d->nic, .attached = &d->attached, .apply = &d->apply,
 		.health = d->health, .ended = on_reloaded, .arg = d,
 	};
+	const struct wm_byhand_parts byhand = {
+		.running = &d->running, .apply = &d->apply, .health = d->health,
+		.admin = &d->admin, .ended = on_by_hand, .arg = d,
+	};
 	int ret = wm_apply__init(&d->apply, d->event, &apply);
 
+	if (ret >= 0)
+		ret = wm_byhand__init(&d->byhand, d->event, &byhand);
 	if (ret >= 0)
 		ret = wm_reload__init(&d->reload, d->event, &reload);
 	if (ret >= 0)
@@ -412,7 +427,7 @@ static int open_parts(struct wm_daemon *d, struct wm_err *err)
 		ret = judge_own(d, err);
 	if (ret)
 		return ret;
-	ret = wm_health__new(&d->health, d->event, on_entries, d);
+	ret = wm_health__new(&d->health, d->event, &d->admin, on_entries, d);
 	if (ret)
 		return wm_err__sys(err, ret, "cannot check the health of reals");
 	return init_changes(d, err);
@@ -686,6 +701,7 @@ void wm_daemon__stop(struct wm_daemon *d)
 	wm_control__close(d->control);
 	wm_local__close(d->local);
 	wm_reload__free(&d->reload);
+	wm_byhand__free(&d->byhand);
 	wm_apply__free(&d->apply);
 	wm_queuewatch__stop(&d->queuewatch);
 	wm_uplinks__close(&d->uplinks);
@@ -696,6 +712,7 @@ void wm_daemon__stop(struct wm_daemon *d)
 	wm_events__stop(&d->events);
 	wm_retire__free(&d->retire);
 	wm_health__free(d->health);
+	wm_admin__free(&d->admin);
 	wm_live__free(&d->live);
 	wm_nic__stop(&d->nic);
 	wm_hops__free(d->hops);

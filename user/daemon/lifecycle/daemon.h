@@ -15,8 +15,10 @@
 #include <stdint.h>
 #include <systemd/sd-event.h>
 
+#include "admin.h"
 #include "apply.h"
 #include "attached.h"
+#include "byhand.h"
 #include "config.h"
 #include "dataplane.h"
 #include "err.h"
@@ -65,6 +67,8 @@ struct wm_daemon {
 	struct wm_nic nic;
 	struct wm_retire retire;
 	struct wm_health *health; /* of the reals that are checked */
+	struct wm_admin admin;    /* what people said of reals */
+	struct wm_byhand byhand;
 	struct wm_live live;      /* flows of each destination */
 	struct wm_events events;
 	struct wm_links links;

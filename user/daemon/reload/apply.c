@@ -22,7 +22,8 @@
  * no slot, and its entry is not written. When the hop becomes known the entry is
  * written as if it were new, and the next plan gives it its slots. A local consumer that is
  * gone is away too, if its vip has somebody else; and so is a real that is down by its
- * check (user/daemon/health/).
+ * check, or disabled by hand (user/daemon/health/). One that is drained has no slots, and is
+ * not away.
  */
 #include "apply.h"
 
@@ -31,6 +32,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "admin.h"
 #include "health.h"
 #include "hops.h"
 #include "local.h"
@@ -62,9 +64,8 @@ static void free_view(struct wm_config *view)
 	free(view->vips);
 }
 
-/* Can it be given new flows? */
-static bool is_there(const struct wm_apply *a, const struct wm_config *config,
-		     const struct wm_addr *real)
+bool wm_apply__is_there(const struct wm_apply *a, const struct wm_config *config,
+			const struct wm_addr *real)
 {
 	uint8_t mac[6];
 
@@ -82,7 +83,7 @@ static int view_reals(const struct wm_apply *a, const struct wm_config *config,
 		return -ENOMEM;
 	for (size_t i = 0; i < from->n_reals; i++) {
 		to->reals[i] = from->reals[i];
-		to->reals[i].away = !is_there(a, config, &from->reals[i].address);
+		to->reals[i].away = !wm_apply__is_there(a, config, &from->reals[i].address);
 		anybody = anybody || (to->reals[i].weight && !to->reals[i].away);
 	}
 	/* Where nobody else can take them, the flows of a local consumer that is gone wait
@@ -90,6 +91,7 @@ static int view_reals(const struct wm_apply *a, const struct wm_config *config,
 	for (size_t i = 0; i < from->n_reals && !anybody; i++)
 		if (from->reals[i].address.family == WM_LOCAL)
 			to->reals[i].away = false;
+	wm_admin__mark(a->with.admin, from, to->reals);
 	return wm_health__judge(a->with.health, from, to->reals);
 }
 
@@ -393,7 +395,7 @@ int wm_apply__config(struct wm_apply *a, const struct wm_config *config,
 
 void wm_apply__tell(const char *changes)
 {
-	for (size_t len; *changes; changes += len + (changes[len] == '\n')) {
+	for (size_t len; changes && *changes; changes += len + (changes[len] == '\n')) {
 		len = strcspn(changes, "\n");
 		wm_info("%.*s", (int)len, changes);
 	}

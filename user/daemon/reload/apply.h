@@ -11,6 +11,7 @@
 #include "model.h"
 #include "worker.h"
 
+struct wm_admin;
 struct wm_health;
 struct wm_hops;
 struct wm_local;
@@ -28,6 +29,7 @@ struct wm_apply_parts {
 	const struct wm_hops *hops;   /* NULL: no next hop is known but those that are given */
 	const struct wm_local *local; /* NULL: no consumer is there */
 	const struct wm_health *health; /* NULL: nobody is checked */
+	const struct wm_admin *admin;   /* NULL: everybody is enabled */
 	struct wm_nic *nic;
 	struct wm_retire *retire;
 	struct wm_ownaddr *ownaddr;
@@ -74,7 +76,11 @@ int wm_apply__config(struct wm_apply *apply, const struct wm_config *config,
 int wm_apply__start(struct wm_apply *apply, const struct wm_config *config,
 		    const struct wm_guard *guard, wm_apply_done done, void *arg);
 
-/* Into the log, a line each. */
+/* Can it be given new flows, as far as the way there is concerned? */
+bool wm_apply__is_there(const struct wm_apply *apply, const struct wm_config *config,
+			const struct wm_addr *real);
+
+/* Into the log, a line each. NULL: there was no memory for them. */
 void wm_apply__tell(const char *changes);
 
 /* Before the first vip is published: what packets need besides. */

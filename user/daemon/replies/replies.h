@@ -14,6 +14,9 @@ struct wm_reply {
 	 * request has are those of the row and of its types. NULL: see request.c. */
 	int (*make)(struct wm_daemon *daemon, const json_t *request, json_t **data,
 		    struct wm_err *err);
+	/* The number of a change by hand whose end is the reply; or 0, *ret and err. */
+	uint64_t (*begin)(struct wm_daemon *daemon, const json_t *request, int *ret,
+			  struct wm_err *err);
 	bool tells_flows; /* how many there are: they are counted first */
 };
 

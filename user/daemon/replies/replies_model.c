@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <linux/if_ether.h>
 #include <stdio.h>
+#include <time.h>
 
 #include "put.h"
 #include "replies.h"
@@ -103,6 +104,27 @@ static void put_health(json_t *o, struct wm_daemon *d, const struct wm_model_vip
 		wm_put__null(o, "checked_s");
 }
 
+/* What people said of it. */
+static const struct wm_admin_entry *by_hand(const struct wm_daemon *d,
+					    const struct wm_model_vip *vip,
+					    const struct wm_model_dest *dest)
+{
+	const struct wm_service service = { vip->address, vip->port, vip->proto };
+
+	return wm_admin__find(&d->admin, &service, &dest->real);
+}
+
+static void put_admin(json_t *o, const struct wm_admin_entry *e)
+{
+	uint64_t now_s = time(NULL);
+
+	wm_put__text(o, "admin", wm_admin_words[e ? e->state : WM_ADMIN_ENABLED]);
+	if (e) /* a clock that was set back since then must not wrap */
+		wm_put__count(o, "admin_s", now_s > e->since_s ? now_s - e->since_s : 0);
+	else
+		wm_put__null(o, "admin_s");
+}
+
 /* Why new flows do not go there. */
 static void put_why(json_t *o, struct wm_daemon *d, const struct wm_model_vip *vip,
 		    const struct wm_model_dest *dest)
@@ -112,6 +134,9 @@ static void put_why(json_t *o, struct wm_daemon *d, const struct wm_model_vip *v
 
 	if (dest->slots)
 		wm_put__null(o, "why");
+	else if (by_hand(d, vip, dest))
+		wm_put__text(o, "why", by_hand(d, vip, dest)->state == WM_ADMIN_DRAINED ?
+			     "it is drained by hand" : "it is disabled by hand");
 	else if (dest->away && dest->real.family == WM_LOCAL)
 		wm_put__text(o, "why", "no process is the local consumer now");
 	else if (dest->away && wm_hops__why(d->hops, &dest->real, text))
@@ -168,6 +193,7 @@ static void append_reals(struct wm_daemon *d, json_t *list, size_t index)
 		wm_put__traffic(o, &stats);
 		put_live(o, d, dest->id);
 		put_health(o, d, vip, dest);
+		put_admin(o, by_hand(d, vip, dest));
 		put_why(o, d, vip, dest);
 		json_array_append_new(list, o);
 	}

@@ -115,6 +115,7 @@ static void put_program(json_t *o, struct wm_daemon *d)
 	wm_put__count(o, "abi", params->version);
 	wm_put__count(o, "vips", d->running.config->n_vips);
 	wm_put__count(o, "reals", count_reals(d->running.config));
+	wm_put__count(o, "by_hand", d->admin.n);
 	wm_put__count(o, "dests", wm_model__n_dests(d->running.model, WM_DEST_LIVE));
 	wm_put__count(o, "dests_max", (1u << params->dest_bits) - 1);
 	wm_put__count(o, "retiring", wm_model__n_dests(d->running.model, WM_DEST_RETIRING));

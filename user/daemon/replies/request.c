@@ -13,8 +13,43 @@
 #include "protocol.h"
 #include "replies.h"
 
+static uint64_t by_hand(struct wm_daemon *daemon, const json_t *request,
+			enum wm_admin_state state, int *ret, struct wm_err *err)
+{
+	const struct wm_byhand_wish wish = {
+		.real = json_string_value(json_object_get(request, "real")),
+		.vip = json_string_value(json_object_get(request, "vip")),
+		.state = state,
+		.force = json_is_true(json_object_get(request, "force")),
+	};
+
+	return wm_byhand__order(&daemon->byhand, &wish, ret, err);
+}
+
+static uint64_t begin_enable(struct wm_daemon *daemon, const json_t *request, int *ret,
+			     struct wm_err *err)
+{
+	return by_hand(daemon, request, WM_ADMIN_ENABLED, ret, err);
+}
+
+static uint64_t begin_drain(struct wm_daemon *daemon, const json_t *request, int *ret,
+			    struct wm_err *err)
+{
+	return by_hand(daemon, request, WM_ADMIN_DRAINED, ret, err);
+}
+
+static uint64_t begin_disable(struct wm_daemon *daemon, const json_t *request, int *ret,
+			      struct wm_err *err)
+{
+	return by_hand(daemon, request, WM_ADMIN_DISABLED, ret, err);
+}
+
+/* Answered when they have ended. */
 static const struct wm_reply own[] = {
-	{ .request = "reload" }, /* answered by wm_request__reloaded(), when it has ended */
+	{ .request = "reload" },
+	{ .request = "real_enable", .begin = begin_enable },
+	{ .request = "real_drain", .begin = begin_drain },
+	{ .request = "real_disable", .begin = begin_disable },
 	{ .request = NULL },
 };
 
@@ -159,13 +194,15 @@ void wm_request__answer(struct wm_daemon *daemon, const char *line, size_t len, 
 	answer->bad = !reply;
 	if (reply && reply->tells_flows && !again)
 		answer->count = wm_live__want(&daemon->live);
-	if (reply && !reply->make)
+	if (reply && reply->begin)
+		answer->change = reply->begin(daemon, request, &ret, &err);
+	else if (reply && !reply->make)
 		answer->reload = wm_reload__request(
 			&daemon->reload, json_is_true(json_object_get(request, "force")));
 	else if (reply && !answer->count)
 		ret = reply->make(daemon, request, &data, &err);
 	json_decref(request);
-	if (answer->reload || answer->count)
+	if (answer->reload || answer->count || answer->change)
 		return;
 	if (!ret && data)
 		answer->line = accept_reply(data, &answer->len);
@@ -193,4 +230,15 @@ char *wm_request__reloaded(struct wm_daemon *daemon, size_t *out_len)
 		return wm_request__refuse(reload->text, -reload->error, out_len);
 	return accept_reply(json_pack("{s:s, s:o}", "summary", reload->text, "changes",
 				      lines_of(reload->changes)), out_len);
+}
+
+char *wm_request__changed(struct wm_daemon *daemon, size_t *out_len)
+{
+	const struct wm_byhand *byhand = &daemon->byhand;
+
+	if (byhand->error)
+		return wm_request__refuse(byhand->why.text, -byhand->error, out_len);
+	return accept_reply(json_pack("{s:s, s:o}", "summary",
+				      byhand->summary ? byhand->summary : "done", "changes",
+				      lines_of(byhand->notes)), out_len);
 }

@@ -19,6 +19,8 @@ void wm_request__answer(struct wm_daemon *daemon, const char *line, size_t len, 
 			struct wm_answer *answer);
 /* The reply to those who asked for the reload that has just ended. */
 char *wm_request__reloaded(struct wm_daemon *daemon, size_t *out_len);
+/* The reply to whom the change by hand that has just ended is due. */
+char *wm_request__changed(struct wm_daemon *daemon, size_t *out_len);
 /* Who answers requests of this name; NULL: nobody. */
 const struct wm_reply *wm_request__reply(const char *name);
 /* The reply that says no. */
