@@ -2,6 +2,7 @@
 #include "fake_tc.h"
 
 #include <errno.h>
+#include <linux/pkt_cls.h>
 #include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
 #include <stdlib.h>
@@ -140,6 +141,26 @@ static struct tc_filter *unused(struct fake_tc *tc)
 	abort();
 }
 
+/* What the kernel adds to a filter that a driver took: one with skip_sw. */
+static void put_into_nic(struct nlmsghdr *msg)
+{
+	struct nlattr *options, *attr;
+	uint32_t flags;
+
+	mnl_attr_for_each(options, msg, sizeof(struct tcmsg)) {
+		if (mnl_attr_get_type(options) != TCA_OPTIONS)
+			continue;
+		mnl_attr_for_each_nested(attr, options) {
+			flags = mnl_attr_get_type(attr) == TCA_FLOWER_FLAGS ?
+				mnl_attr_get_u32(attr) : 0;
+			if (!(flags & TCA_CLS_FLAGS_SKIP_SW))
+				continue;
+			flags |= TCA_CLS_FLAGS_IN_HW;
+			memcpy(mnl_attr_get_payload(attr), &flags, sizeof(flags));
+		}
+	}
+}
+
 static void add(struct fake_tc *tc, const struct nlmsghdr *req, const struct tcmsg *tcm)
 {
 	struct tc_filter *old = find(tc, tcm->tcm_handle, tcm->tcm_info);
@@ -147,9 +168,9 @@ static void add(struct fake_tc *tc, const struct nlmsghdr *req, const struct tcm
 
 	if (old && req->nlmsg_flags & NLM_F_EXCL)
 		return give_ack(tc, req, -EEXIST, "Filter already exists");
-	if (!seen.ours && !seen.steers) /* the probe */
+	if (!seen.ours && !seen.steers && !seen.trial) /* the probe */
 		return give_ack(tc, req, -EINVAL, NULL);
-	if (has_key(tc, old, &seen))
+	if (!seen.trial && has_key(tc, old, &seen))
 		return give_ack(tc, req, -EEXIST, NULL);
 	if (tc->max_pref && seen.pref > tc->max_pref)
 		return give_ack(tc, req, -EOPNOTSUPP, TC_PREF_TEXT);
@@ -159,6 +180,8 @@ static void add(struct fake_tc *tc, const struct nlmsghdr *req, const struct tcm
 		return give_ack(tc, req, -EOPNOTSUPP, TC_MASK_TEXT);
 	if (tc->no_rewriting && seen.rewrites)
 		return give_ack(tc, req, -EOPNOTSUPP, TC_REWRITING_TEXT);
+	if (tc->no_both && seen.rewrites && seen.has_mark)
+		return give_ack(tc, req, -EOPNOTSUPP, TC_BOTH_TEXT);
 	if (tc->no_queues && seen.queue >= 0)
 		return give_ack(tc, req, -EOPNOTSUPP, TC_QUEUES_TEXT);
 	if (seen.mark == TC_REFUSED_MARK)
@@ -170,6 +193,9 @@ static void add(struct fake_tc *tc, const struct nlmsghdr *req, const struct tcm
 		old = unused(tc);
 	*old = (struct tc_filter){ true, tcm->tcm_handle, tcm->tcm_info, {} };
 	memcpy(old->message, req, req->nlmsg_len);
+	put_into_nic((struct nlmsghdr *)old->message);
+	if (tc->n_filters > tc->most_filters)
+		tc->most_filters = tc->n_filters;
 	give_ack(tc, req, 0, NULL);
 }
 
@@ -182,6 +208,20 @@ static void take(struct fake_tc *tc, const struct nlmsghdr *req, const struct tc
 	filter->used = false;
 	tc->n_filters--;
 	give_ack(tc, req, 0, NULL);
+}
+
+static void show(struct fake_tc *tc, const struct nlmsghdr *req, const struct tcmsg *tcm)
+{
+	const struct tc_filter *filter = find(tc, tcm->tcm_handle, tcm->tcm_info);
+	char buffer[WM_NL_MESSAGE];
+	struct nlmsghdr *msg = (struct nlmsghdr *)buffer;
+
+	if (!filter)
+		return give_ack(tc, req, -ENOENT, "Specified filter handle not found");
+	memcpy(buffer, filter->message, ((const struct nlmsghdr *)filter->message)->nlmsg_len);
+	msg->nlmsg_seq = req->nlmsg_seq;
+	msg->nlmsg_flags = 0;
+	give(tc, msg);
 }
 
 static void list(struct fake_tc *tc, const struct nlmsghdr *req, const struct tcmsg *tcm)
@@ -214,7 +254,9 @@ static void on_filter(struct fake_tc *tc, const struct nlmsghdr *req)
 	tc->adds += req->nlmsg_type == RTM_NEWTFILTER;
 	tc->deletes += req->nlmsg_type == RTM_DELTFILTER;
 	tc->lists += req->nlmsg_type == RTM_GETTFILTER;
-	if (req->nlmsg_type == RTM_GETTFILTER)
+	if (req->nlmsg_type == RTM_GETTFILTER && tcm->tcm_handle)
+		show(tc, req, tcm);
+	else if (req->nlmsg_type == RTM_GETTFILTER)
 		list(tc, req, tcm);
 	else if (tcm->tcm_ifindex != tc->ifindex)
 		give_ack(tc, req, -ENODEV, NULL);
@@ -230,6 +272,11 @@ static void on_filter(struct fake_tc *tc, const struct nlmsghdr *req)
 
 static void on_qdisc(struct fake_tc *tc, const struct nlmsghdr *req)
 {
+	if (req->nlmsg_type == RTM_DELQDISC) {
+		give_ack(tc, req, tc->qdisc ? 0 : -ENOENT, NULL);
+		tc->qdisc = false;
+		return;
+	}
 	if (tc->no_clsact)
 		give_ack(tc, req, -ENOENT, "Specified qdisc kind is unknown");
 	else if (tc->qdisc)
@@ -252,7 +299,7 @@ static ssize_t fake_send(void *arg, const void *data, size_t size)
 	tc->sends++;
 	for (; mnl_nlmsg_ok(req, len); req = mnl_nlmsg_next(req, &len)) {
 		tc->last_flags = req->nlmsg_flags;
-		if (req->nlmsg_type == RTM_NEWQDISC)
+		if (req->nlmsg_type == RTM_NEWQDISC || req->nlmsg_type == RTM_DELQDISC)
 			on_qdisc(tc, req);
 		else if (req->nlmsg_type != RTM_GETLINK)
 			on_filter(tc, req);

@@ -22,6 +22,7 @@ enum {
 #define TC_REFUSED_TEXT "nic: this mark brings bad luck"
 #define TC_QUEUES_TEXT "nic: action can't be offloaded"
 #define TC_REWRITING_TEXT "nic: pedit is not supported"
+#define TC_BOTH_TEXT "nic: pedit and skbedit exclude each other"
 #define TC_STEER_TEXT "nic: rule must match a flow"
 #define TC_MASK_TEXT "nic: ports must be matched in full"
 #define TC_PREF_TEXT "nic: requested priority is out of supported range"
@@ -46,12 +47,13 @@ struct fake_tc {
 	bool no_steering;   /* steering rules get -EOPNOTSUPP and TC_STEER_TEXT, */
 	bool no_masks;      /* those with a part of a port TC_MASK_TEXT */
 	uint16_t max_pref;  /* rules beyond it get -EOPNOTSUPP and TC_PREF_TEXT; 0: none */
+	bool no_both;       /* rules that rewrite and mark TC_BOTH_TEXT */
 	bool bare_acks;     /* answers have the request in them, as without CAP_ACK */
 	size_t capacity;
 	int send_errno;     /* send() fails with it */
 	size_t lose_from, lose; /* answers that get lost: so many from this one on */
 	/* What happened. */
-	size_t sends, adds, deletes, lists, n_filters;
+	size_t sends, adds, deletes, lists, n_filters, most_filters;
 	uint16_t last_flags;
 	struct tc_filter filter[TC_FILTERS];
 	const void *foreign[4]; /* messages that are listed as well */

@@ -187,10 +187,16 @@ int wm_ethtool__open(struct wm_ethtool_io *io, const char *interface)
 	return 0;
 }
 
+int wm_ethtool__info(const struct wm_ethtool_io *io, struct ethtool_drvinfo *info)
+{
+	*info = (struct ethtool_drvinfo){ .cmd = ETHTOOL_GDRVINFO };
+	return io->request(io->arg, info);
+}
+
 int wm_ethtool__driver(const struct wm_ethtool_io *io, char name[ETHTOOL_BUSINFO_LEN])
 {
-	struct ethtool_drvinfo info = { .cmd = ETHTOOL_GDRVINFO };
-	int ret = io->request(io->arg, &info);
+	struct ethtool_drvinfo info;
+	int ret = wm_ethtool__info(io, &info);
 
 	snprintf(name, ETHTOOL_BUSINFO_LEN, "%.*s", (int)sizeof(info.driver) - 1, info.driver);
 	return ret;

@@ -32,6 +32,8 @@ int wm_ethtool__state(const struct wm_ethtool_io *io, const char *name);
  * has this name. */
 int wm_ethtool__switch(const struct wm_ethtool_io *io, const char *name, bool on);
 
+/* Driver, its version and its firmware's, and where the device is. 0 or -errno. */
+int wm_ethtool__info(const struct wm_ethtool_io *io, struct ethtool_drvinfo *info);
 /* The driver's name, as `ethtool -i` shows it. 0 or -errno. */
 int wm_ethtool__driver(const struct wm_ethtool_io *io, char name[ETHTOOL_BUSINFO_LEN]);
 

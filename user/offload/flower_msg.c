@@ -23,7 +23,8 @@
  *     TCA_FLOWER_ACT 1     skbedit: queue_mapping, and our cookie
  *
  * The cookie says whose rule it is, so that somebody else's in our preference is never
- * taken for one of ours. It travels with each listing.
+ * taken for one of ours. It travels with each listing. A trial's rules (trial.c) have another
+ * one, may have both actions, and match a VLAN's tag.
  *
  * Counters are the action's. `lastuse` counts from the installation on, so it says
  * something only where packets were counted.
@@ -51,7 +52,10 @@ enum {
 	SMAC_WORDS = 2,
 };
 
-static const char cookie[8] = { 'w', 'a', 'y', 'm', 'a', 'r', 'k', '1' };
+enum { COOKIE = 8 };
+
+static const char cookie[COOKIE] = { 'w', 'a', 'y', 'm', 'a', 'r', 'k', '1' };
+static const char trial_cookie[COOKIE] = { 'w', 'a', 'y', 'm', 't', 'r', 'y', '1' };
 
 static uint16_t pref_of(uint8_t family)
 {
@@ -109,6 +113,28 @@ void wm_flower__put_only_name(struct nlmsghdr *msg, int ifindex, uint32_t handle
 	mnl_attr_put_strz(msg, TCA_KIND, "flower");
 }
 
+void wm_flower__put_shaped_name(struct nlmsghdr *msg, int ifindex, uint8_t family,
+				const struct wm_flower_shape *shape, uint32_t handle)
+{
+	struct tcmsg *tcm = put_ingress(msg, ifindex);
+	uint16_t protocol = shape->pref == WM_FLOWER_PREF_ONLY ? ETH_P_ALL :
+			    shape->vlan ? ETH_P_8021Q : protocol_of(family);
+
+	tcm->tcm_info = TC_H_MAKE((uint32_t)shape->pref << 16, htons(protocol));
+	tcm->tcm_handle = handle;
+	mnl_attr_put_strz(msg, TCA_KIND, "flower");
+}
+
+void wm_flower__put_seen(struct nlmsghdr *msg, int ifindex, const struct wm_flower_seen *seen)
+{
+	struct tcmsg *tcm = put_ingress(msg, ifindex);
+
+	tcm->tcm_info = TC_H_MAKE((uint32_t)seen->pref << 16, htons(seen->protocol));
+	tcm->tcm_handle = seen->handle;
+	mnl_attr_put_strz(msg, TCA_KIND, seen->kind);
+	mnl_attr_put_u32(msg, TCA_CHAIN, seen->chain);
+}
+
 void wm_flower__put_steer_name(struct nlmsghdr *msg, int ifindex, uint8_t family, uint32_t handle)
 {
 	put_tcmsg(msg, ifindex, family, steer_pref_of(family))->tcm_handle = handle;
@@ -150,15 +176,27 @@ static void put_be16(struct nlmsghdr *msg, uint16_t type, __be16 value)
 	mnl_attr_put(msg, type, sizeof(value), &value);
 }
 
-/* A key without a mask is matched in full. */
-static void put_match(struct nlmsghdr *msg, const struct wm_flow *flow)
+static void put_ethernet(struct nlmsghdr *msg, uint8_t family, uint16_t vlan)
 {
-	put_be16(msg, TCA_FLOWER_KEY_ETH_TYPE, htons(protocol_of(flow->family)));
+	put_be16(msg, TCA_FLOWER_KEY_ETH_TYPE, htons(vlan ? ETH_P_8021Q : protocol_of(family)));
+	if (!vlan)
+		return;
+	mnl_attr_put_u16(msg, TCA_FLOWER_KEY_VLAN_ID, vlan);
+	put_be16(msg, TCA_FLOWER_KEY_VLAN_ETH_TYPE, htons(protocol_of(family)));
+}
+
+/* A key without a mask is matched in full. */
+static void put_match(struct nlmsghdr *msg, const struct wm_flow *flow,
+		      const struct wm_flower_shape *shape)
+{
+	put_ethernet(msg, flow->family, shape->vlan);
 	mnl_attr_put_u8(msg, TCA_FLOWER_KEY_IP_PROTO, flow->proto);
 	put_address(msg, flow);
 	if (flow->proto == IPPROTO_TCP) {
 		put_be16(msg, TCA_FLOWER_KEY_TCP_SRC, flow->sport);
 		put_be16(msg, TCA_FLOWER_KEY_TCP_DST, flow->dport);
+		if (shape->all_tcp)
+			return;
 		put_be16(msg, TCA_FLOWER_KEY_TCP_FLAGS, 0);
 		put_be16(msg, TCA_FLOWER_KEY_TCP_FLAGS_MASK,
 			 htons(TCP_FIN | TCP_SYN | TCP_RST));
@@ -205,7 +243,7 @@ static void put_flags(struct nlmsghdr *msg)
 	mnl_attr_put(msg, TCA_ACT_FLAGS, sizeof(shared), &shared);
 }
 
-static void put_smac(struct nlmsghdr *msg, int number, const uint8_t smac[6])
+static void put_smac(struct nlmsghdr *msg, int number, const uint8_t smac[6], const char *whose)
 {
 	struct nlattr *action = mnl_attr_nest_start(msg, number), *options;
 	struct pedit how = { .sel = { .action = TC_ACT_PIPE, .nkeys = SMAC_WORDS } };
@@ -221,7 +259,7 @@ static void put_smac(struct nlmsghdr *msg, int number, const uint8_t smac[6])
 	mnl_attr_put(msg, TCA_PEDIT_PARMS_EX, sizeof(how), &how);
 	put_key_headers(msg);
 	mnl_attr_nest_end(msg, options);
-	mnl_attr_put(msg, TCA_ACT_COOKIE, sizeof(cookie), cookie);
+	mnl_attr_put(msg, TCA_ACT_COOKIE, COOKIE, whose);
 	put_flags(msg);
 	mnl_attr_nest_end(msg, action);
 }
@@ -250,53 +288,73 @@ static struct nlattr *begin_action(struct nlmsghdr *msg, int number, struct nlat
 	return action;
 }
 
-static void put_mark(struct nlmsghdr *msg, int number, uint32_t mark)
+static void put_mark(struct nlmsghdr *msg, int number, uint32_t mark, const char *whose)
 {
 	struct nlattr *options, *action = begin_action(msg, number, &options);
 
 	mnl_attr_put_u32(msg, TCA_SKBEDIT_MARK, mark);
 	mnl_attr_nest_end(msg, options);
-	mnl_attr_put(msg, TCA_ACT_COOKIE, sizeof(cookie), cookie);
+	mnl_attr_put(msg, TCA_ACT_COOKIE, COOKIE, whose);
 	mnl_attr_nest_end(msg, action);
 }
 
 /* An action of its own: no driver takes two in one. On ingress the kernel wants to read
  * in the action, too, that software shall not do it. */
-static void put_queue(struct nlmsghdr *msg, int number, uint16_t queue, bool with_cookie)
+static void put_queue(struct nlmsghdr *msg, int number, uint16_t queue, const char *whose)
 {
 	const struct nla_bitfield32 skip_sw = { TCA_ACT_FLAGS_SKIP_SW, TCA_ACT_FLAGS_SKIP_SW };
 	struct nlattr *options, *action = begin_action(msg, number, &options);
 
 	mnl_attr_put_u16(msg, TCA_SKBEDIT_QUEUE_MAPPING, queue);
 	mnl_attr_nest_end(msg, options);
-	if (with_cookie)
-		mnl_attr_put(msg, TCA_ACT_COOKIE, sizeof(cookie), cookie);
+	if (whose)
+		mnl_attr_put(msg, TCA_ACT_COOKIE, COOKIE, whose);
 	mnl_attr_put(msg, TCA_ACT_FLAGS, sizeof(skip_sw), &skip_sw);
 	mnl_attr_nest_end(msg, action);
+}
+
+static void put_actions(struct nlmsghdr *msg, uint32_t mark, const struct wm_flower_shape *shape)
+{
+	const char *whose = shape->trial ? trial_cookie : cookie;
+	bool named = shape->mac_prefix || shape->mark;
+	uint8_t smac[6];
+	int number = 1;
+
+	if (shape->mac_prefix) {
+		wm_mac_write(smac, shape->mac_prefix, mark);
+		put_smac(msg, number++, smac, whose);
+	}
+	if (shape->mark)
+		put_mark(msg, number++, mark, whose);
+	if (shape->queue >= 0)
+		put_queue(msg, number++, shape->queue, named ? NULL : whose);
+	if (shape->mac_prefix)
+		put_pass(msg, number);
+}
+
+void wm_flower__put_shaped(struct nlmsghdr *msg, const struct wm_rule *rule,
+			   const struct wm_flower_shape *shape)
+{
+	struct nlattr *options = mnl_attr_nest_start(msg, TCA_OPTIONS), *actions;
+
+	put_match(msg, &rule->flow, shape);
+	actions = mnl_attr_nest_start(msg, TCA_FLOWER_ACT);
+	put_actions(msg, rule->mark, shape);
+	mnl_attr_nest_end(msg, actions);
+	if (shape->flags)
+		mnl_attr_put_u32(msg, TCA_FLOWER_FLAGS, shape->flags);
+	mnl_attr_nest_end(msg, options);
 }
 
 void wm_flower__put_rule(struct nlmsghdr *msg, const struct wm_rule *rule, int queue,
 			 uint32_t mac_prefix)
 {
-	struct nlattr *options = mnl_attr_nest_start(msg, TCA_OPTIONS), *actions;
-	uint8_t smac[6];
-	int number = 1;
+	const struct wm_flower_shape shape = {
+		.flags = TCA_CLS_FLAGS_SKIP_SW, .queue = queue, .mac_prefix = mac_prefix,
+		.mark = !mac_prefix,
+	};
 
-	put_match(msg, &rule->flow);
-	actions = mnl_attr_nest_start(msg, TCA_FLOWER_ACT);
-	if (mac_prefix) {
-		wm_mac_write(smac, mac_prefix, rule->mark);
-		put_smac(msg, number++, smac);
-	} else {
-		put_mark(msg, number++, rule->mark);
-	}
-	if (queue >= 0)
-		put_queue(msg, number++, queue, false);
-	if (mac_prefix)
-		put_pass(msg, number);
-	mnl_attr_nest_end(msg, actions);
-	mnl_attr_put_u32(msg, TCA_FLOWER_FLAGS, TCA_CLS_FLAGS_SKIP_SW);
-	mnl_attr_nest_end(msg, options);
+	wm_flower__put_shaped(msg, rule, &shape);
 }
 
 static void put_vip(struct nlmsghdr *msg, const struct wm_steer *rule)
@@ -324,7 +382,7 @@ void wm_flower__put_steer(struct nlmsghdr *msg, const struct wm_steer *rule)
 
 	put_vip(msg, rule);
 	actions = mnl_attr_nest_start(msg, TCA_FLOWER_ACT);
-	put_queue(msg, 1, rule->queue, true);
+	put_queue(msg, 1, rule->queue, cookie);
 	mnl_attr_nest_end(msg, actions);
 	mnl_attr_put_u32(msg, TCA_FLOWER_FLAGS, TCA_CLS_FLAGS_SKIP_SW);
 	mnl_attr_nest_end(msg, options);
@@ -402,10 +460,28 @@ static void read_last_used(const struct nlattr *attr, uint64_t now, struct wm_ru
 	stats->last_used_ns = ago < now ? now - ago : 1;
 }
 
+static bool has_cookie(const struct nlattr *attr, const char *whose)
+{
+	return attr && mnl_attr_get_payload_len(attr) == COOKIE &&
+	       !memcmp(mnl_attr_get_payload(attr), whose, COOKIE);
+}
+
 static bool has_our_cookie(const struct nlattr *attr)
 {
-	return attr && mnl_attr_get_payload_len(attr) == sizeof(cookie) &&
-	       !memcmp(mnl_attr_get_payload(attr), cookie, sizeof(cookie));
+	return has_cookie(attr, cookie);
+}
+
+/* How many packets, when the last came, and how the NIC knows. */
+static void read_use(const struct nlattr **tb, const struct nlattr *times, uint64_t now,
+		     struct wm_flower_seen *seen)
+{
+	struct nla_bitfield32 counted;
+
+	if (tb[TCA_ACT_STATS])
+		read_stats(tb[TCA_ACT_STATS], &seen->stats);
+	read_last_used(times, now, &seen->stats);
+	if (copy(tb[TCA_ACT_USED_HW_STATS], &counted, sizeof(counted)))
+		seen->counted = counted.value & counted.selector;
 }
 
 /* Does it set just these words of the Ethernet header? */
@@ -435,19 +511,20 @@ static bool reads_as_smac(const struct nlattr **opt, const struct pedit *how)
 /* Only of our making: what others rewrite is not asked. */
 static void read_pedit(const struct nlattr **tb, uint64_t now, struct wm_flower_seen *seen)
 {
+	bool trial = has_cookie(tb[TCA_ACT_COOKIE], trial_cookie);
 	const struct nlattr *opt[TCA_PEDIT_MAX + 1];
 	struct pedit how;
 
 	read_nest(tb[TCA_ACT_OPTIONS], opt, TCA_PEDIT_MAX);
-	if (seen->rewrites || !has_our_cookie(tb[TCA_ACT_COOKIE]) ||
+	if (seen->rewrites || (!trial && !has_our_cookie(tb[TCA_ACT_COOKIE])) ||
 	    !copy(opt[TCA_PEDIT_PARMS_EX], &how, sizeof(how)) || !reads_as_smac(opt, &how))
 		return;
 	memcpy(seen->smac, (uint8_t *)&how.key[0].val + 2, 2);
 	memcpy(seen->smac + 2, &how.key[1].val, 4);
-	if (tb[TCA_ACT_STATS])
-		read_stats(tb[TCA_ACT_STATS], &seen->stats);
-	read_last_used(opt[TCA_PEDIT_TM], now, &seen->stats);
-	seen->rewrites = seen->ours = true;
+	read_use(tb, opt[TCA_PEDIT_TM], now, seen);
+	seen->rewrites = true;
+	seen->ours = !trial;
+	seen->trial = trial;
 }
 
 static void read_action(const struct nlattr *action, uint64_t now, struct wm_flower_seen *seen)
@@ -463,6 +540,7 @@ static void read_action(const struct nlattr *action, uint64_t now, struct wm_flo
 	if (strcmp(kind, "skbedit") || !tb[TCA_ACT_OPTIONS])
 		return;
 	read_nest(tb[TCA_ACT_OPTIONS], opt, TCA_SKBEDIT_MAX);
+	seen->trial |= has_cookie(tb[TCA_ACT_COOKIE], trial_cookie);
 	if (copy(opt[TCA_SKBEDIT_QUEUE_MAPPING], &queue, sizeof(queue))) {
 		seen->queue = queue;
 		seen->our_queue = has_our_cookie(tb[TCA_ACT_COOKIE]);
@@ -472,9 +550,7 @@ static void read_action(const struct nlattr *action, uint64_t now, struct wm_flo
 	seen->has_mark = true;
 	if (seen->rewrites) /* has its counters, and the cookie */
 		return;
-	if (tb[TCA_ACT_STATS])
-		read_stats(tb[TCA_ACT_STATS], &seen->stats);
-	read_last_used(opt[TCA_SKBEDIT_TM], now, &seen->stats);
+	read_use(tb, opt[TCA_SKBEDIT_TM], now, seen);
 	seen->ours = has_our_cookie(tb[TCA_ACT_COOKIE]);
 }
 
@@ -593,6 +669,9 @@ static void read_options(const struct nlattr *options, uint64_t now, struct wm_f
 	read_nest(options, tb, TCA_FLOWER_MAX);
 	if (tb[act])
 		read_actions(tb[act], now, seen);
+	if (may_be)
+		copy(tb[TCA_FLOWER_FLAGS], &seen->flags, sizeof(seen->flags));
+	seen->trial = seen->trial && may_be;
 	seen->rule.mark = seen->mark;
 	seen->steers = seen->our_queue && !seen->has_mark && may_be &&
 		       read_steer(tb, seen, &seen->steer);

@@ -34,6 +34,25 @@ void wm_flower__put_only_name(struct nlmsghdr *msg, int ifindex, uint32_t handle
  * go to, or -1. mac_prefix: not 0: the mark goes into the source address behind it. */
 void wm_flower__put_rule(struct nlmsghdr *msg, const struct wm_rule *rule, int queue,
 			 uint32_t mac_prefix);
+/* What a rule is made of that is not as the daemon's are: those of a trial (trial.h). */
+struct wm_flower_shape {
+	uint16_t pref;
+	uint16_t vlan;       /* the tag's number; 0: frames without a tag */
+	uint32_t flags;      /* TCA_CLS_FLAGS_...; 0: in software, and in the NIC if it will */
+	uint32_t mac_prefix; /* as below */
+	int queue;
+	bool mark;           /* it sets the mark, and not only where there is no prefix */
+	bool all_tcp;        /* of a connection all packets: no TCP flags are matched */
+	bool trial;          /* it has the cookie of a trial: no daemon takes it for its own */
+};
+
+void wm_flower__put_shaped_name(struct nlmsghdr *msg, int ifindex, uint8_t family,
+				const struct wm_flower_shape *shape, uint32_t handle);
+void wm_flower__put_shaped(struct nlmsghdr *msg, const struct wm_rule *rule,
+			   const struct wm_flower_shape *shape);
+/* A filter that was listed: for RTM_GETTFILTER or RTM_DELTFILTER. */
+struct wm_flower_seen;
+void wm_flower__put_seen(struct nlmsghdr *msg, int ifindex, const struct wm_flower_seen *seen);
 /* The same for steering rules. */
 void wm_flower__put_steer_name(struct nlmsghdr *msg, int ifindex, uint8_t family, uint32_t handle);
 void wm_flower__put_steer(struct nlmsghdr *msg, const struct wm_steer *rule);
@@ -48,8 +67,10 @@ struct wm_flower_seen {
 	char kind[16];
 	uint32_t handle, chain;
 	uint16_t pref, protocol; /* protocol: ETH_P_... */
+	uint32_t flags;          /* TCA_CLS_FLAGS_... */
 	bool ours;               /* made by this program: rule and stats say what it is */
 	bool only;               /* and is in WM_FLOWER_PREF_ONLY */
+	bool trial;              /* so is this one, by a trial */
 	bool has_mark;           /* its action sets a mark */
 	uint32_t mark;
 	bool rewrites;           /* an action of ours sets the source address */
@@ -58,6 +79,7 @@ struct wm_flower_seen {
 	bool our_queue;          /* the action that names it has our cookie */
 	struct wm_rule rule;     /* its mark: as skbedit sets it, see wm_flower__mark() */
 	struct wm_rule_stats stats;
+	uint8_t counted;         /* how the NIC counts: TCA_ACT_HW_STATS_...; 0: not told */
 	bool steers;             /* made by this program, too: a steering rule */
 	struct wm_steer steer;
 };

@@ -55,22 +55,64 @@ int wm_tc__look_up(struct wm_tc *tc, int *ifindex)
 	return ret ? ret : *ifindex ? 0 : -ENODEV;
 }
 
-/* A qdisc of the kind ingress serves as well, and answers with -EEXIST. */
-static int make_qdisc(struct wm_tc *tc, char *words)
+static void put_qdisc(struct wm_tc *tc, uint16_t type, uint16_t flags)
 {
 	struct nlmsghdr *msg;
 	struct tcmsg *tcm;
-	int ret;
 
 	wm_nl__begin(tc->nl);
-	msg = wm_nl__add(tc->nl, RTM_NEWQDISC, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL);
+	msg = wm_nl__add(tc->nl, type, NLM_F_ACK | flags);
 	tcm = mnl_nlmsg_put_extra_header(msg, sizeof(*tcm));
 	tcm->tcm_ifindex = tc->ifindex;
 	tcm->tcm_parent = TC_H_CLSACT;
 	tcm->tcm_handle = TC_H_MAKE(TC_H_CLSACT, 0);
 	mnl_attr_put_strz(msg, TCA_KIND, "clsact");
+}
+
+/* A qdisc of the kind ingress serves as well, and answers with -EEXIST. */
+static int make_qdisc(struct wm_tc *tc, char *words)
+{
+	int ret;
+
+	put_qdisc(tc, RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL);
 	ret = wm_nl__ask(tc->nl, NULL, NULL, words);
+	tc->made |= !ret;
 	return ret == -EEXIST ? 0 : ret;
+}
+
+static int on_any(const struct nlmsghdr *msg, void *arg)
+{
+	*(bool *)arg |= msg->nlmsg_type == RTM_NEWTFILTER;
+	return MNL_CB_OK;
+}
+
+/* Has anybody a filter there? */
+static int look_for_filters(struct wm_tc *tc, uint32_t where, bool *any)
+{
+	struct nlmsghdr *msg;
+	struct tcmsg *tcm;
+
+	wm_nl__begin(tc->nl);
+	msg = wm_nl__add(tc->nl, RTM_GETTFILTER, NLM_F_DUMP);
+	tcm = mnl_nlmsg_put_extra_header(msg, sizeof(*tcm));
+	tcm->tcm_ifindex = tc->ifindex;
+	tcm->tcm_parent = TC_H_MAKE(TC_H_CLSACT, where);
+	return wm_nl__ask(tc->nl, on_any, any, NULL);
+}
+
+int wm_tc__drop_qdisc(struct wm_tc *tc)
+{
+	bool any = false;
+	int ret;
+
+	if (!tc->made)
+		return 0;
+	ret = look_for_filters(tc, TC_H_MIN_INGRESS, &any) ?:
+	      look_for_filters(tc, TC_H_MIN_EGRESS, &any);
+	if (ret || any)
+		return ret;
+	put_qdisc(tc, RTM_DELQDISC, 0);
+	return wm_nl__ask(tc->nl, NULL, NULL, NULL);
 }
 
 int wm_tc__refresh(struct wm_tc *tc, bool *other, struct wm_err *err)

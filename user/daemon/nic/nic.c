@@ -14,9 +14,7 @@
  */
 #include "nic.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,6 +26,7 @@
 #include "monotonic.h"
 #include "running.h"
 #include "times.h"
+#include "trial.h"
 
 enum {
 	TICK_MIN_US = WM_RULES_TICK_MIN_NS / 1000,
@@ -105,26 +104,6 @@ static int check_lane(const struct wm_nic *nic, size_t card, struct wm_err *err)
 	return 0;
 }
 
-/* Does it take a rule that rewrites an address? Of a flow that nobody has (RFC 5737), and it
- * does not stay. */
-static int try_rewriting(const struct wm_nic *nic, size_t card)
-{
-	const struct wm_rule rule = {
-		.flow = { .src = { htonl(0xc0000201) }, .dst = { htonl(0xc0000202) },
-			  .sport = htons(1), .dport = htons(1), .proto = IPPROTO_TCP,
-			  .family = WM_IPV4 },
-		.mark = 1,
-	};
-	struct wm_offload *off = nic->card[card].off;
-	int result, removed;
-
-	nic->ops->mac_lane(off, wm_mac_prefix(0));
-	nic->ops->install(off, &rule, 1, &result);
-	nic->ops->remove(off, &rule.flow, 1, &removed);
-	nic->ops->mac_lane(off, 0);
-	return result;
-}
-
 /* Why this card's marks would not come by the lanes that a driver has; false: they do. */
 static bool lacks_marks(const struct wm_nic *nic, size_t card, char *why, size_t size)
 {
@@ -150,7 +129,7 @@ int wm_nic__settle_lane(struct wm_nic *nic, size_t card, bool choose, struct wm_
 	    !lacks_marks(nic, card, nic->why, sizeof(nic->why)))
 		return ret;
 	refused = nic->lane == WM_LANE_AUTO && caps_of(nic, card)->mac_bits ?
-		  try_rewriting(nic, card) : -EOPNOTSUPP;
+		  wm_trial__rewriting(nic->ops, nic->card[card].off) : -EOPNOTSUPP;
 	if (!refused) {
 		c->mac = true;
 		wm_info("offload %s: %s: marks come in source addresses: %s", nic->ops->name,
