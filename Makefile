@@ -68,7 +68,7 @@ INC_daemon/lifecycle := lib core dataplane offload daemon/base daemon/control da
 	daemon/network daemon/health daemon/reload daemon/metrics daemon/lifecycle
 INC_daemon/replies := lib core dataplane offload $(DAEMON_DIRS)
 INC_daemon := lib core dataplane offload $(DAEMON_DIRS) daemon
-INC_cli := lib core dataplane size afxdp cli
+INC_cli := lib core dataplane offload size afxdp cli
 INC_sizecli := lib core size cli sizecli
 
 objects = $(patsubst user/%.c,$(BUILD)/user/%.o,$(sort $(wildcard user/$(1)/*.c)))
@@ -76,7 +76,7 @@ archive = $(BUILD)/user/lib$(subst /,-,$(1)).a
 ARCHIVES_daemon := $(foreach r,health offload dataplane afxdp core lib,$(call archive,$(r)))
 # The daemon but for main.c, from the top down.
 ARCHIVES_parts := $(foreach r,$(DAEMON_DIRS),$(call archive,$(r)))
-ARCHIVES_cli := $(foreach r,dataplane afxdp core lib,$(call archive,$(r)))
+ARCHIVES_cli := $(foreach r,offload dataplane afxdp core lib,$(call archive,$(r)))
 ARCHIVES_sizecli := $(foreach r,cli size offload core lib,$(call archive,$(r)))
 
 BPF_OBJECTS := $(patsubst $(BPF)/%.bpf.c,$(BUILD)/%.bpf.o,$(wildcard $(BPF)/*.bpf.c))

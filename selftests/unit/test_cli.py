@@ -824,7 +824,7 @@ def test_usage_errors(ask, args, said):
     "decap attach {dev}", "decap attach {dev} --mode xdp", "decap attach {dev} --mode tc",
     "decap detach {dev}", "decap stats {dev}", "softnic wire {dev}",
     "softnic attach {dev} --to {dev} --mac 02:00:00:00:00:01 --pin {dir}",
-    "softnic detach {dev} --pin {dir}", "queue list {dev}", "queue monitor {dev}",
+    "softnic detach {dev} --pin {dir}", "nic {dev}", "queue list {dev}", "queue monitor {dev}",
 ])
 def test_a_device_that_is_not_there(command, tmp_path):
     """Whatever the errno, it is no missing daemon. (What these commands do with a
@@ -1100,7 +1100,7 @@ def test_examples_are_valid_command_lines(table, config, tmp_path):
         text = waymark("help", *command["name"].split()).out
         example = text.partition("Example:\n")[2].strip()
         words = re.search(r"waymark ((?:(?!waymark )[^|&])*?)(?: \||$)", example).group(1).split()
-        if command["name"].startswith(("decap", "softnic", "xsk", "queue")):
+        if command["name"].startswith(("decap", "softnic", "xsk", "queue", "nic")):
             words.append("--help")  # but not as root: they would do it
         words = [str(config) if word.endswith(".yaml") else word for word in words]
         result = waymark(*words, socket_path=tmp_path / "nobody.sock", patience=10 * PATIENCE)

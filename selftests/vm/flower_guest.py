@@ -418,12 +418,71 @@ def daemon_without_offload(pair):
     ksft_in("hw-tc-offload on", done.stderr)
 
 
+# --- the command that tries the device ---
+
+def nic(pair, *options):
+    """(exit code, answer, standard error)."""
+    done = pair.dut.run(f"{BUILD}/waymark nic {pair.dut.ifname} --json {' '.join(options)}", fail=False,
+                        timeout=120)
+    return done.ret, json.loads(done.stdout), done.stderr
+
+
+def nic_tries(pair):
+    """What is taken is in the NIC and reads as it was sent; refusals have the driver's words; a
+    rule of somebody else stays, and nothing else."""
+    offload(pair)
+    pair.dut.tc(f"qdisc add dev {pair.dut.ifname} clsact")
+    add_foreign(pair, 3)
+    code, said, log = nic(pair, "--count", "5000")
+    ksft_eq((code, log), (0, ""))
+    ksft_in("kfunc", said["lanes"])
+    rows = {row["trial"]: row for row in said["trials"]}
+    for row in rows.values():
+        print("#", json.dumps(row))
+        ksft_true(row["removed"] is not False, row["trial"])
+        ksft_true(row["taken"] or row["error"], row["trial"])
+    for name in ("pref-11", "pref-12", "tcp", "ipv6", "ipv6-tcp", "16-bits"):
+        row = rows[f"mark-{name}"]
+        ksft_eq((row["taken"], row["in_nic"], row["as_sent"]), (True, True, True), name)
+    ksft_eq(rows["mark-32-bits"]["taken"], False)
+    ksft_true(rows["mark-32-bits"]["message"])
+    ksft_eq((rows["software"]["taken"], rows["software"]["in_nic"]), (True, False))
+    fit = said["fits"][0]
+    ksft_eq((fit["rules"], fit["fit"], fit["error"]), ("mark", CAPACITY - 1, "ENOSPC"))
+    ksft_in("flow table full", fit["message"])
+    ksft_eq(len(in_nic(pair)), 1)
+    ksft_eq([f["pref"] for f in filters(pair)], [3])
+
+
+def nic_switches_on(pair):
+    """Only if it is told to, and only meanwhile; the qdisc goes as well."""
+    code, said, log = nic(pair)
+    ksft_eq((code, said["hw_tc_offload"], said["switched_on"]), (4, "off", []))
+    ksft_in(f"ethtool -K {pair.dut.ifname} hw-tc-offload on", log)
+    code, said, _ = nic(pair, "--enable")
+    ksft_eq((code, said["hw_tc_offload"], said["switched_on"]), (0, "off", ["hw-tc-offload"]))
+    ksft_true(said["trials"][0]["in_nic"])
+    off_is_said(pair)
+    ksft_eq(in_nic(pair), [])
+
+
+def nic_beside_a_daemon(pair):
+    offload(pair)
+    daemon = Daemon(pair)
+    daemon.start()
+    defer(daemon.stop)
+    done = pair.dut.run(f"{BUILD}/waymark nic {pair.dut.ifname}", fail=False)
+    ksft_eq(done.ret, 1)
+    ksft_in(f"already served by waymarkd, pid {daemon.child.pid}", done.stderr)
+
+
 def main():
     with NsimPair() as pair:
         ksft_run([off_is_said, thousand_rules, found_again, replaced, counters, removed,
                   table_full, refused_in_the_middle, mark_too_wide, foreign_mark, foreign_pref,
                   qdisc_taken_away, device_reloaded, device_gone, daemon_promotes,
-                  daemon_without_offload, rate], args=(pair,))
+                  daemon_without_offload, nic_tries, nic_switches_on,
+                  nic_beside_a_daemon, rate], args=(pair,))
     ksft_exit()
 
 

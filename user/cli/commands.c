@@ -8,6 +8,7 @@
 #include "queues.h"
 #include "size.h"
 #include "size_command.h"
+#include "trynic.h"
 #include "views.h"
 #include "xsk.h"
 
@@ -411,6 +412,38 @@ const struct command commands[] = {
 		.example = "waymark queue monitor eth0 --json",
 		.view = &view_queue_change,
 		.run = queue__monitor,
+	},
+	{
+		.name = "nic",
+		.arguments = { { "DEV", KIND_DEVICE, false } },
+		.options = {
+			{ .name = "count", .letter = 'n', .value = "N", .kind = KIND_COUNT,
+			  .help = "of each kind that is taken put in up to so many rules, and tell "
+				  "the rate (default 100, up to 100000)" },
+			{ .name = "enable",
+			  .help = "where hw-tc-offload or rx-ntuple-filter is off, have it on as "
+				  "long as the command runs" },
+		},
+		.help = "try which rules a device's NIC and driver take",
+		.text = "Puts rules into the NIC one by one, looks whether they are there, and "
+			"takes them out: TC flower rules that set a mark, that rewrite the source "
+			"address, that do both; with several preferences, for TCP but SYN, FIN "
+			"and RST, IPv4 and IPv6, and in a VLAN; n-tuple rules; then as many as "
+			"--count says. A line for each says what came of it, with the driver's "
+			"own words where it refuses. What would follow for waymark stands in "
+			"front.\n\n"
+			"The rules are for addresses that nobody has (RFC 5737, RFC 3849), so no "
+			"packet meets one, and rules of others are not touched. All are removed "
+			"before it ends, also when it is interrupted; what a killed one left the "
+			"next one removes. It refuses while waymarkd serves the device. Needs "
+			"root.\n\n"
+			"Exit code 0: with some of these rules waymark's flows can go by mark "
+			"here; 4: with none of them, or kernel or driver cannot be asked; 1: it "
+			"failed or was interrupted, or something could not be undone, which is "
+			"said.",
+		.example = "waymark nic eth0 --json > eth0.json",
+		.view = &view_nic,
+		.run = trynic__run,
 	},
 	SIZE_COMMAND("size", size__run),
 	{

@@ -5,7 +5,8 @@
 
 #include <stdbool.h>
 
-/* SIGINT and SIGTERM are noted from now on. They end a sleep (no SA_RESTART). */
+/* SIGINT, SIGTERM and SIGHUP are noted from now on, those that are not ignored. They end a
+ * sleep (no SA_RESTART). */
 void interrupt__catch(void);
 bool interrupt__came(void);
 /* As if one had come: nobody reads what would follow. */

@@ -12,7 +12,7 @@
 
 /* Of the last change to what the page says; not of the build, which must give
  * the same page twice. */
-const char help_date[] = "November 30, 2026";
+const char help_date[] = "December 1, 2026";
 
 static void print_option(FILE *file, const struct option_desc *option, const char *help)
 {
@@ -123,7 +123,8 @@ static void print_head(FILE *file)
 	mdoc__text(file,
 		   "Asks a running waymarkd(8) over its control socket and shows the answer as a "
 		   "table, as lines, or as JSON. The commands of decap and softnic need no daemon: "
-		   "they attach programs to devices of this machine, as root. Without a command "
+		   "they attach programs to devices of this machine, as root. Nor does nic, which "
+		   "tries a device with rules. Without a command "
 		   "the status is shown. Commands may be shortened while that is unambiguous; "
 		   "options may stand before or after arguments.");
 }

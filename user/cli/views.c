@@ -216,6 +216,84 @@ static const struct view_line queue_change_lines[] = {
 
 const struct view view_queue_change = { .keys = queue_columns, .lines = queue_change_lines };
 
+static const struct wm_field nic_keys[] = {
+	KEY("device", TEXT, "the interface"),
+	KEY("driver", TEXT, "its driver"),
+	KEY("driver_version", TEXT, "the driver's version"),
+	KEY("firmware", TEXT, "the NIC's firmware"),
+	KEY("bus", TEXT, "where the NIC is"),
+	KEY("kernel", TEXT, "release of the kernel"),
+	KEY("queues", COUNT, "receive queues in use"),
+	KEY("hw_tc_offload", TEXT, "the feature hw-tc-offload as it was: on, off, or none"),
+	KEY("rx_ntuple_filter", TEXT, "rx-ntuple-filter as it was"),
+	KEY("rx_xdp_mark", TEXT, "rx-xdp-mark, of the lane meta"),
+	KEY("kfunc", FLAG, "whether kernel and driver hand marks to XDP programs"),
+	KEY("switched_on", TEXTS, "features that were on only meanwhile (--enable)"),
+	KEY("leftovers", COUNT, "rules of an earlier trial that were found, and removed"),
+	KEY("lanes", TEXTS, "lanes of waymark that would work here"),
+	KEY("verdict", LINES, "what follows, in words"),
+	KEY("interrupted", FLAG, "whether a signal ended it early"),
+	KEY("fits.rules", TEXT, "how many rules fit: of which kind, mark, mac or ntuple"),
+	KEY("fits.asked", COUNT, "how many were tried at most (--count)"),
+	KEY("fits.fit", COUNT, "how many were taken"),
+	KEY("fits.error", TEXT, "name of the error that the next one met, or null"),
+	KEY("fits.message", TEXT, "the driver's words on it, or null"),
+	KEY("fits.took_s", DECIMAL, "seconds until all were in"),
+	KEY("fits.per_second", COUNT, "rules a second"),
+	KEY("fits.removed_per_second", COUNT, "and of taking them out"),
+	WM_FIELDS_END
+};
+
+static const struct view_line nic_lines[] = {
+	{ "driver", "interface", "{device}, driver {driver} {driver_version}" },
+	{ "!driver", "interface", "{device}" },
+	{ "firmware", "firmware", "{firmware}" },
+	{ "bus", "bus", "{bus}" },
+	{ NULL, "kernel", "{kernel}" },
+	{ NULL, "receive queues", "{queues}" },
+	{ NULL, "features", "hw-tc-offload {hw_tc_offload}, rx-ntuple-filter {rx_ntuple_filter}, "
+	  "rx-xdp-mark {rx_xdp_mark}" },
+	{ "switched_on", "on meanwhile", "{switched_on}" },
+	{ "leftovers", "left before", "{leftovers} rules of an earlier trial, removed" },
+	{ NULL, "verdict", "{verdict}" },
+	LINES_END
+};
+
+const struct view view_nic_facts = { .keys = nic_keys, .lines = nic_lines };
+
+static const struct wm_field nic_columns[] = {
+	COLUMN("trial", "TRIAL", TEXT, "name of what was tried; stays the same"),
+	COLUMN("text", "RULE", TEXT, "what the rule does, and of which packets"),
+	COLUMN("pref", "PREF", NUMBER, "preference that it was tried with; null: it has none"),
+	COLUMN("taken", "TAKEN", FLAG, "whether the rule was taken"),
+	COLUMN("in_nic", "IN NIC", FLAG,
+	       "whether the NIC has it, as the kernel lists it; null: it was refused"),
+	COLUMN("as_sent", "AS SENT", FLAG,
+	       "whether it reads back like what was sent; null: it was refused"),
+	COLUMN("counters", "COUNTERS", TEXT,
+	       "how the NIC counts its packets: immediate (asked when read), delayed, or null"),
+	COLUMN("error", "ERROR", TEXT, "name of the error where it was refused, or null"),
+	COLUMN("message", "MESSAGE", TEXT, "the kernel's or the driver's words, or null"),
+	KEY("took_s", DECIMAL, "seconds until the answer"),
+	KEY("removed", FLAG, "whether it was taken out again; null: it was refused"),
+	WM_FIELDS_END
+};
+
+const struct view view_nic = { .keys = nic_keys, .list = "trials", .columns = nic_columns };
+
+static const struct wm_field nic_fit_columns[] = {
+	COLUMN("rules", "RULES", TEXT, ""),
+	COLUMN("asked", "TRIED", COUNT, ""),
+	COLUMN("fit", "FIT", COUNT, ""),
+	COLUMN("per_second", "PER SECOND", COUNT, ""),
+	COLUMN("removed_per_second", "REMOVED/S", COUNT, ""),
+	COLUMN("error", "ERROR", TEXT, ""),
+	COLUMN("message", "MESSAGE", TEXT, ""),
+	WM_FIELDS_END
+};
+
+const struct view view_nic_fits = { .list = "fits", .columns = nic_fit_columns };
+
 static const struct wm_field size_keys[] = {
 	KEY("traffic", TEXT, "what was played, in words"),
 	KEY("flows", COUNT, "flows at a time (model), or in all (capture)"),
