@@ -34,7 +34,8 @@ def facts(**more):
 def state(**more):
     return {"texts": {"version": "1", "program": "1 (build 0)", "mode": "native", "lane": "meta", "backend": "sim"},
             "numbers": {**{name: i for i, name in enumerate(NUMBERS[3:], 100)}, "last_reload_successful": 1}, "rules": {"active": 3}, "ended": {"idle": 2},
-            "interfaces": [["eth0", True], ["eth1", False]], "dropped": [4, 0], "live": [9, 8, 7], **more}
+            "interfaces": [["eth0", True], ["eth1", False]], "dropped": [4, 0], "live": [9, 8, 7],
+            "health": [1, 2, 0], "by_hand": [0, 1, 2], **more}
 
 
 def memory(name, cpus, size):

@@ -242,6 +242,31 @@ def test_many_at_once_and_reloads_between(net):
     assert admin(net) == ["enabled"] * 3 and net.balancer.slots(WEB) == before and state(net) == {}
 
 
+def test_metrics_tell_it(net):
+    net.balancer.vip(WEB)["check"] = dict(CHECK)
+    net.balancer.config["metrics"] = {"listen": 9799}
+    net.balancer.write()
+    net.balancer.start()
+
+    def seen():
+        """What is told of each real of the vip: healthy, drained, disabled."""
+        text = net.lb.run(["curl", "-s", "http://127.0.0.1:9799/metrics"], check=False).stdout
+        values = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+        return [[values.get(f'waymark_real_{name}{{vip="{WEB}",real="{r.address}"}}')
+                 for name in ("healthy", "drained", "disabled")] for r in net.reals]
+
+    wait_for(lambda: seen() == [["1", "0", "0"]] * 3, "all to be up", 30)
+    (net.dir / f"nginx-{net.reals[0].role}" / "sick").touch()
+    real(net, "drain", net.reals[1].address)
+    real(net, "disable", net.reals[2].address)
+    wait_for(lambda: seen() == [["0", "0", "0"], ["1", "1", "0"], ["1", "0", "1"]], "all of it", 30)
+    del net.balancer.vip(WEB)["check"]
+    net.balancer.write()
+    net.balancer.reload()
+    real(net, "enable", net.reals[1].address)
+    wait_for(lambda: seen() == [[None, "0", "0"], [None, "0", "0"], [None, "0", "1"]], "no health without a check", 30)
+
+
 def test_a_client_that_goes_away_changes_nothing(net):
     net.balancer.start()
     process = net.lb.start([BUILD / "waymark", "--socket", net.balancer.socket, "real", "drain",

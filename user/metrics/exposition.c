@@ -331,7 +331,7 @@ static void write_vips(struct writer *w)
 struct dest_view {
 	const struct wm_facts_dest *dest;
 	const struct wm_dest_stats *stats;
-	uint64_t live;
+	uint64_t listed; /* of the list of the state that the family goes by */
 };
 
 static uint64_t packets_of(const struct dest_view *view)
@@ -371,31 +371,78 @@ static uint64_t reachable_of(const struct dest_view *view)
 
 static uint64_t live_of(const struct dest_view *view)
 {
-	return view->live;
+	return view->listed;
+}
+
+/* See facts.h for the numbers. */
+static uint64_t healthy_of(const struct dest_view *view)
+{
+	return view->listed == 1;
+}
+
+static bool has_health(const struct dest_view *view)
+{
+	return view->listed;
+}
+
+static uint64_t drained_of(const struct dest_view *view)
+{
+	return view->listed == 1;
+}
+
+static uint64_t disabled_of(const struct dest_view *view)
+{
+	return view->listed == 2;
 }
 
 static const struct dest_family {
 	struct family family;
 	uint64_t (*value)(const struct dest_view *view);
+	const char *list; /* of the state; without it the family is not written. NULL: none */
+	bool (*has)(const struct dest_view *view); /* NULL: all have it */
 } dest_families[] = {
 	{ { "real_packets", COUNTER, NULL, "Packets of a vip that were sent to a real." },
-	  packets_of },
+	  .value = packets_of },
 	{ { "real_marked_packets", COUNTER, NULL, "Of these, packets that were sent by their mark "
-	    "alone." }, marked_of },
+	    "alone." }, .value = marked_of },
 	{ { "real_bytes", COUNTER, "bytes", "Bytes of a vip that were sent to a real, without the "
-	    "outer header." }, bytes_of },
+	    "outer header." }, .value = bytes_of },
 	{ { "real_flows", COUNTER, NULL, "Flows that were entered in the flow table for a real." },
-	  flows_of },
-	{ { "real_weight", GAUGE, NULL, "Weight of a real, as configured." }, weight_of },
+	  .value = flows_of },
+	{ { "real_weight", GAUGE, NULL, "Weight of a real, as configured." }, .value = weight_of },
 	{ { "real_slots", GAUGE, NULL, "Slots of its vip's ring that a real has, of 65537: its "
-	    "share of new flows." }, slots_of },
+	    "share of new flows." }, .value = slots_of },
 	{ { "real_reachable", GAUGE, NULL, "Whether new flows may be sent to a real now (1)." },
-	  reachable_of },
-	/* the last one: it may be unknown */
-	{ { "real_live_flows", GAUGE, NULL, "Flows that a real has now." }, live_of },
+	  .value = reachable_of },
+	{ { "real_live_flows", GAUGE, NULL, "Flows that a real has now." },
+	  .value = live_of, .list = "live" },
+	{ { "real_healthy", GAUGE, NULL, "Whether a real is up (1) or down (0) by its health "
+	    "check; not there without a result of one." },
+	  .value = healthy_of, .list = "health", .has = has_health },
+	{ { "real_drained", GAUGE, NULL, "Whether a real was drained by hand (1)." },
+	  .value = drained_of, .list = "by_hand" },
+	{ { "real_disabled", GAUGE, NULL, "Whether a real was disabled by hand (1)." },
+	  .value = disabled_of, .list = "by_hand" },
 };
 
 enum { DEST_FAMILIES = sizeof(dest_families) / sizeof(dest_families[0]) };
+
+/* Where nobody has it there is nothing to describe. */
+static bool anybody_has(const struct dest_family *of, const json_t *list)
+{
+	size_t i;
+	json_t *n;
+
+	if (!of->has)
+		return true;
+	json_array_foreach((json_t *)list, i, n) {
+		const struct dest_view view = { .listed = json_integer_value(n) };
+
+		if (of->has(&view))
+			return true;
+	}
+	return false;
+}
 
 static char *append(char *to, const char *from, size_t len)
 {
@@ -405,7 +452,7 @@ static char *append(char *to, const char *from, size_t len)
 
 /* Room for all lines at once, so that none of them asks for it. */
 static void write_dest_family(struct writer *w, const struct dest_family *of,
-			      const struct wm_dest_stats *stats, const json_t *live)
+			      const struct wm_dest_stats *stats, const json_t *list)
 {
 	const struct wm_facts *facts = w->of->facts;
 	char name[64], *to;
@@ -422,8 +469,10 @@ static void write_dest_family(struct writer *w, const struct dest_family *of,
 		const struct wm_facts_dest *dest = &facts->dests[i];
 		struct dest_view view = { dest, &stats[i], 0 };
 
-		if (live)
-			view.live = json_integer_value(json_array_get(live, i));
+		if (list)
+			view.listed = json_integer_value(json_array_get(list, i));
+		if (of->has && !of->has(&view))
+			continue;
 		to = append(to, name, len);
 		to = append(to, label_text(facts, &dest->label), dest->label.len);
 		to = wm_number__write(to, of->value(&view));
@@ -435,8 +484,6 @@ static void write_dest_family(struct writer *w, const struct dest_family *of,
 static void write_dests(struct writer *w)
 {
 	const struct wm_facts *facts = w->of->facts;
-	const json_t *live = json_object_get(w->of->state, "live");
-	bool known = json_is_array(live) && json_array_size(live) == facts->n_dests;
 	struct wm_dest_stats *stats = calloc(facts->n_dests + 1, sizeof(*stats));
 
 	if (!stats) {
@@ -444,8 +491,14 @@ static void write_dests(struct writer *w)
 		return;
 	}
 	wm_counters__dests(w->of->counters, facts, stats);
-	for (int i = 0; i < DEST_FAMILIES - !known; i++)
-		write_dest_family(w, &dest_families[i], stats, known ? live : NULL);
+	for (int i = 0; i < DEST_FAMILIES; i++) {
+		const struct dest_family *of = &dest_families[i];
+		const json_t *list = of->list ? json_object_get(w->of->state, of->list) : NULL;
+
+		if (!of->list || (json_is_array(list) && json_array_size(list) == facts->n_dests &&
+				  anybody_has(of, list)))
+			write_dest_family(w, of, stats, list);
+	}
 	free(stats);
 }
 

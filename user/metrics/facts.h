@@ -15,6 +15,7 @@
  *   numbers: by the names of metrics; ended: rules that ended, by reason
  *   interfaces: [name, served] of each
  *   dropped: of each vip; live: of each destination, or null: they are not known
+ *   health: of each destination, 1 up, 2 down, 0 neither; by_hand: likewise, 1 drained, 2 disabled
  */
 #ifndef WM_FACTS_H
 #define WM_FACTS_H

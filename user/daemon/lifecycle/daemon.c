@@ -615,10 +615,27 @@ static bool flows_of(void *arg, uint16_t dest, uint32_t *flows)
 	return wm_live__of(&d->live, dest, flows);
 }
 
+static void standing_of(void *arg, const struct wm_model_vip *vip,
+			const struct wm_model_dest *dest, struct wm_metrics_standing *standing)
+{
+	const struct wm_service service = { vip->address, vip->port, vip->proto };
+	const struct wm_daemon *d = arg;
+	const struct wm_admin_entry *e = wm_admin__find(&d->admin, &service, &dest->real);
+	struct wm_health_of health = {};
+
+	wm_health__of(d->health, &service, &dest->real, &health);
+	*standing = (struct wm_metrics_standing){
+		.health = health.state,
+		.drained = e && e->state == WM_ADMIN_DRAINED,
+		.disabled = e && e->state == WM_ADMIN_DISABLED,
+	};
+}
+
 static int start_metrics(struct wm_daemon *d, struct wm_err *err)
 {
-	const struct wm_metrics_source source = { look, interface_served, flows_counted, flows_of,
-						  d };
+	const struct wm_metrics_source source = {
+		look, interface_served, flows_counted, flows_of, standing_of, d,
+	};
 
 	d->metrics = wm_metrics__new(d->event, &source);
 	if (!d->metrics)

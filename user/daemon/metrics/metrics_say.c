@@ -196,6 +196,30 @@ static void put_live(json_t *o, const struct wm_metrics_source *source,
 	json_object_set_new(o, "live", list);
 }
 
+/* Of each destination: 1 up, 2 down, 0 neither; 1 drained, 2 disabled, 0 neither. */
+static void put_standing(json_t *o, const struct wm_metrics_source *source,
+			 const struct wm_model *model)
+{
+	json_t *health = json_array(), *by_hand = json_array();
+
+	for (size_t i = 0; i < wm_model__n_vips(model); i++) {
+		const struct wm_model_vip *vip = wm_model__vip(model, i);
+
+		for (size_t k = 0; k < vip->n_dests; k++) {
+			struct wm_metrics_standing s;
+
+			source->standing(source->arg, vip,
+					 wm_model__dest(model, vip->dests[k]), &s);
+			json_array_append_new(health, json_integer(
+				s.health == WM_HEALTH_UP ? 1 : s.health == WM_HEALTH_DOWN ? 2 : 0));
+			json_array_append_new(by_hand, json_integer(
+				s.drained ? 1 : s.disabled ? 2 : 0));
+		}
+	}
+	json_object_set_new(o, "health", health);
+	json_object_set_new(o, "by_hand", by_hand);
+}
+
 static json_t *state(const struct wm_metrics_source *source, const struct wm_metrics_view *view)
 {
 	struct wm_rules_stats stats;
@@ -208,6 +232,7 @@ static json_t *state(const struct wm_metrics_source *source, const struct wm_met
 	put_interfaces(o, source, view->n_interfaces);
 	put_dropped(o, view);
 	put_live(o, source, view->model);
+	put_standing(o, source, view->model);
 	return json_pack("{so}", "state", o);
 }
 

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "dataplane.h"
+#include "healthcheck.h"
 #include "model.h"
 #include "nic.h"
 
@@ -26,6 +27,12 @@ struct wm_metrics_view {
 	size_t n_interfaces;
 };
 
+/* What checks and people say of a real. */
+struct wm_metrics_standing {
+	enum wm_health_state health; /* unchecked, too, where it has no check */
+	bool drained, disabled;      /* by hand */
+};
+
 struct wm_metrics_source {
 	void (*look)(void *arg, struct wm_metrics_view *view);
 	/* The i-th interface's name; whether it is served. */
@@ -35,6 +42,9 @@ struct wm_metrics_source {
 	bool (*count)(void *arg);
 	/* What the count found; false: it failed. */
 	bool (*live)(void *arg, uint16_t dest, uint32_t *flows);
+	void (*standing)(void *arg, const struct wm_model_vip *vip,
+			 const struct wm_model_dest *dest,
+			 struct wm_metrics_standing *standing);
 	void *arg;
 };
 
