@@ -253,6 +253,60 @@ def test_a_datagram_has_to_be_answered(net):
     wait_for_state(net, net.reals[1], "up", echo)
 
 
+ICMP = {key: value for key, value in CHECK.items() if key != "path"} | {"type": "icmp"}
+WEB6 = "tcp6-1-80"
+
+
+def may_ping(net):
+    """Everybody, by sockets that need no privilege."""
+    net.lb.run(["sh", "-c", "echo 0 2147483647 >/proc/sys/net/ipv4/ping_group_range"])
+
+
+def ignore_echo(real, ignore=True):
+    for path in ("ipv4/icmp_echo_ignore_all", "ipv6/icmp/echo_ignore_all"):
+        real.run(["sh", "-c", f"echo {int(ignore)} >/proc/sys/net/{path}"])
+
+
+@pytest.mark.parametrize("ping", [True, False])
+def test_an_echo_request_has_to_be_answered(net, ping):
+    if ping:
+        may_ping(net)
+    # A vip with every port has none to ask, and none is needed.
+    net.balancer.vip(WEB)["port"] = "any"
+    for vip in (WEB, WEB6):
+        net.balancer.vip(vip)["check"] = dict(ICMP)
+    net.balancer.write()
+    net.balancer.start()
+    for vip in (WEB, WEB6):
+        wait_for(lambda v=vip: set(states(net, v)) == {"up"}, "all to be up", 30)
+        assert {row["check"].partition(" after")[0] for row in reals(net, vip).values()} == {"echo reply"}
+    raw = [len(net.lb.run(f"cat /proc/net/{file}").stdout.splitlines()) - 1 for file in ("raw", "raw6")]
+    assert raw == ([0, 0] if ping else [1, 1])
+    ill = net.reals[2]
+    ignore_echo(ill)
+    row = wait_for_state(net, ill, "down")
+    assert row["check"] == "no echo reply within 1000 ms"
+    wait_for(lambda: states(net, WEB6) == ["up", "up", "down"], "it to be down there, too", 30)
+    ignore_echo(ill, False)
+    wait_for_state(net, ill, "up")
+
+
+def test_where_no_echo_request_can_be_sent_nobody_goes_down(net):
+    net.balancer.vip(WEB)["check"] = dict(ICMP)
+    net.balancer.write()
+    command = net.balancer.command
+    net.balancer.command = lambda *options: ["setpriv", "--bounding-set", "-net_raw", *command(*options)]
+    net.balancer.start()
+    wait_for(lambda: {(row["check"] or "").partition(" has not group ")[0] for row in reals(net).values()} == {
+        "no echo request may be sent from here: waymarkd lacks CAP_NET_RAW, and "
+        "net.ipv4.ping_group_range"}, "the reason", 30)
+    assert set(states(net)) == {"unchecked"} and set(slots(net)) == {r.address for r in net.reals}
+    # Who is started again finds that it may.
+    may_ping(net)
+    os.kill(child(net), signal.SIGKILL)
+    wait_for(lambda: set(states(net)) == {"up"}, "all to be up", 60)
+
+
 def test_flows_of_a_real_that_is_down_stay_with_it(net):
     start(net)
     connections = [HttpConnection(net, net.vips[0]) for _ in range(24)]

@@ -651,8 +651,10 @@ static const struct mistake mistakes[] = {
 	  "missing\nf:3:43: unknown key \"http\" in check; expected one of: type, port, path, "
 	  "host, status, verify, ca, send, body, interval, timeout, jitter, rise, fall, hold-down, "
 	  "max-down, fail" },
-	{ VIPS CHECK("type: icmp"),
-	  "f:3:49: type: expected none, tcp, http, https or udp, found \"icmp\"" },
+	{ VIPS CHECK("type: ping"),
+	  "f:3:49: type: expected none, tcp, http, https, udp or icmp, found \"ping\"" },
+	{ VIPS CHECK("type: icmp, port: 7"),
+	  "f:3:41: check: a check of type icmp has no key \"port\"" },
 	{ VIPS CHECK("type: tcp, port: 0"),
 	  "f:3:60: port: expected a whole number from 1 to 65535, found \"0\"" },
 	{ VIPS CHECK("type: tcp, path: /x"),

@@ -236,6 +236,7 @@ static void check_types(struct wm_reader *r, const yaml_node_t *node,
 			const struct wm_check *check)
 {
 	const struct some keys[] = {
+		{ "port", check->port, ~(1u << WM_CHECK_ICMP) },
 		{ "path", check->path, HTTP },
 		{ "host", check->host, HTTP },
 		{ "status", check->status_min, HTTP },
@@ -314,7 +315,7 @@ const struct wm_key_type wm_config_check = {
 void wm_config__check_ports(struct wm_reader *r, const yaml_node_t *node,
 			    const struct wm_config_vip *vip)
 {
-	if (vip->check.type && !vip->check.port && !vip->port)
+	if (wm_check__needs_port(&vip->check) && !vip->check.port && !vip->port)
 		wm_read__error(r, node, "check: expected the key \"port\": the vip has every port, "
 			       "and a check needs one");
 }

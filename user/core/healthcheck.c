@@ -5,10 +5,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *const wm_check_words[] = { "none", "tcp", "http", "https", "udp", NULL };
+const char *const wm_check_words[] = { "none", "tcp", "http", "https", "udp", "icmp", NULL };
 const char *const wm_health_words[] = { "unchecked", "up", "down", NULL };
 
 /* --- checks --- */
+
+bool wm_check__needs_port(const struct wm_check *check)
+{
+	return check->type != WM_CHECK_NONE && check->type != WM_CHECK_ICMP;
+}
 
 void wm_check__clear(struct wm_check *check)
 {

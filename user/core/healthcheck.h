@@ -10,7 +10,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum wm_check_type { WM_CHECK_NONE, WM_CHECK_TCP, WM_CHECK_HTTP, WM_CHECK_HTTPS, WM_CHECK_UDP };
+enum wm_check_type {
+	WM_CHECK_NONE, WM_CHECK_TCP, WM_CHECK_HTTP, WM_CHECK_HTTPS, WM_CHECK_UDP, WM_CHECK_ICMP,
+};
 /* How files and messages spell them, by value; NULL at the end. */
 extern const char *const wm_check_words[];
 
@@ -50,6 +52,9 @@ enum { WM_CHECK_SEND_MAX = 512 }; /* bytes of a datagram */
 /* `text` with \xNN, \n, \r, \t and \\ as the bytes that they mean, in `to`, which has
  * WM_CHECK_SEND_MAX bytes. How many they are, or -EINVAL: another backslash, too many, none. */
 int wm_check__unescape(const char *text, uint8_t *to);
+
+/* A port has to be known for it. */
+bool wm_check__needs_port(const struct wm_check *check);
 
 /* Frees its texts, not itself. */
 void wm_check__clear(struct wm_check *check);

@@ -127,7 +127,7 @@ static int on_io(sd_event_source *source, int fd, uint32_t events, void *arg)
 }
 
 int wm_channel__new(struct wm_channel **out, sd_event *event, int fd, size_t most,
-		    struct wm_err *err)
+		    const int raw[2], struct wm_err *err)
 {
 	struct wm_channel *c = calloc(1, sizeof(*c));
 	int ret;
@@ -138,7 +138,7 @@ int wm_channel__new(struct wm_channel **out, sd_event *event, int fd, size_t mos
 	c->event = event;
 	c->fd = fd;
 	wm_lines__init(&c->lines, WM_WIRE_LINE_MAX);
-	ret = wm_checks__new(&c->checks, event, most, on_news, c);
+	ret = wm_checks__new(&c->checks, event, most, raw, on_news, c);
 	if (ret >= 0)
 		ret = sd_event_add_io(event, &c->io, fd, EPOLLIN, on_io, c);
 	if (ret >= 0)

@@ -48,6 +48,7 @@ struct list {
 struct wm_checks {
 	sd_event *event;
 	struct wm_web *web;
+	struct wm_echo *echo;
 	struct list list, next; /* `next`: between begin and end */
 	size_t running, most;
 	bool starting; /* those that waited */
@@ -177,7 +178,8 @@ static void start(struct check *k)
 	k->phase = RUNNING;
 	k->all->running++;
 	k->run = (struct wm_run){
-		.event = k->all->event, .web = k->all->web, .probe = &k->probe, .done = on_done,
+		.event = k->all->event, .web = k->all->web, .echo = k->all->echo,
+		.probe = &k->probe, .done = on_done,
 	};
 	arm(k, (wm_now_ns() + k->probe.check.timeout_ns) / US);
 	wm_run__start(&k->run);
@@ -392,10 +394,11 @@ void wm_checks__end(struct wm_checks *c)
 
 /* --- all of it --- */
 
-int wm_checks__new(struct wm_checks **out, sd_event *event, size_t most,
+int wm_checks__new(struct wm_checks **out, sd_event *event, size_t most, const int raw[2],
 		   void (*news)(void *arg), void *arg)
 {
 	struct wm_checks *c = calloc(1, sizeof(*c));
+	int ret;
 
 	*out = c;
 	if (!c)
@@ -409,7 +412,8 @@ int wm_checks__new(struct wm_checks **out, sd_event *event, size_t most,
 	if (getrandom(&c->random, sizeof(c->random), GRND_NONBLOCK) != sizeof(c->random))
 		c->random = wm_now_ns();
 	c->random |= 1;
-	return wm_web__new(&c->web, event);
+	ret = wm_web__new(&c->web, event);
+	return ret < 0 ? ret : wm_echo__new(&c->echo, event, raw);
 }
 
 void wm_checks__free(struct wm_checks *c)
@@ -419,5 +423,6 @@ void wm_checks__free(struct wm_checks *c)
 	free_list(&c->list);
 	free_list(&c->next);
 	wm_web__free(c->web);
+	wm_echo__free(c->echo);
 	free(c);
 }

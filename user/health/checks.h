@@ -14,9 +14,9 @@
 
 struct wm_checks;
 
-/* `most`: runs at the same time; what is due beyond that waits. `news` is called when
- * wm_checks__next() has something to tell. 0 or -errno. */
-int wm_checks__new(struct wm_checks **checks, sd_event *event, size_t most,
+/* `most`: runs at the same time; what is due beyond that waits. raw: see wm_echo__new() in run.h;
+ * taken over. `news` is called when wm_checks__next() has something to tell. 0 or -errno. */
+int wm_checks__new(struct wm_checks **checks, sd_event *event, size_t most, const int raw[2],
 		   void (*news)(void *arg), void *arg);
 void wm_checks__free(struct wm_checks *checks);
 

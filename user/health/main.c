@@ -17,6 +17,7 @@
 #include "channel.h"
 #include "log.h"
 #include "privileges.h"
+#include "run.h"
 #include "stdfd.h"
 
 enum {
@@ -53,16 +54,17 @@ static size_t room(void)
 }
 
 /* Before any server has sent us a byte. */
-static int prepare(struct wm_err *err)
+static int prepare(int raw[2], struct wm_err *err)
 {
 	static const char *const users[] = { "waymark-health", "nobody", NULL };
 
 	if (close_range(STDERR_FILENO + 1, UINT32_MAX, 0))
 		return wm_err__sys(err, -errno, "cannot close what is not ours");
+	wm_echo__open_raw(raw);
 	return wm_privileges__drop(users, err);
 }
 
-static int serve(struct wm_err *err)
+static int serve(const int raw[2], struct wm_err *err)
 {
 	struct wm_channel *channel = NULL;
 	sd_event *event = NULL;
@@ -71,7 +73,7 @@ static int serve(struct wm_err *err)
 	ret = sd_event_new(&event);
 	if (ret < 0)
 		return wm_err__sys(err, ret, "cannot make an event loop");
-	ret = wm_channel__new(&channel, event, STDIN_FILENO, room(), err);
+	ret = wm_channel__new(&channel, event, STDIN_FILENO, room(), raw, err);
 	if (!ret) {
 		ret = sd_event_loop(event);
 		if (ret < 0)
@@ -84,8 +86,8 @@ static int serve(struct wm_err *err)
 
 int main(int argc, char **argv)
 {
+	int raw[2] = { -1, -1 }, ret;
 	struct wm_err err = {};
-	int ret;
 
 	wm_stdfd__hold();
 	if (argc > 1 && !strcmp(argv[1], "--version")) {
@@ -101,10 +103,10 @@ int main(int argc, char **argv)
 	signal(SIGTERM, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
 	wm_log__init("waymark-health", WM_LOG_INFO);
-	ret = prepare(&err);
+	ret = prepare(raw, &err);
 	wm_log__never_wait();
 	if (!ret)
-		ret = serve(&err);
+		ret = serve(raw, &err);
 	if (ret < 0)
 		wm_error("%s", err.text);
 	return ret < 0;

@@ -18,6 +18,7 @@ static const struct wm_run_ops *const ops[] = {
 	[WM_CHECK_HTTP] = &wm_run_http,
 	[WM_CHECK_HTTPS] = &wm_run_http,
 	[WM_CHECK_UDP] = &wm_run_udp,
+	[WM_CHECK_ICMP] = &wm_run_icmp,
 };
 
 static const struct wm_run_ops *ops_of(const struct wm_run *run)
@@ -57,8 +58,9 @@ void wm_run__finish(struct wm_run *run, enum wm_outcome outcome, int why, const 
 	run->done(run, outcome, why, said);
 }
 
-static socklen_t fill(struct sockaddr_storage *to, const struct wm_probe *probe)
+socklen_t wm_run__address(const struct wm_run *run, struct sockaddr_storage *to)
 {
+	const struct wm_probe *probe = run->probe;
 	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)to;
 	struct sockaddr_in *in = (struct sockaddr_in *)to;
 
@@ -75,10 +77,11 @@ static socklen_t fill(struct sockaddr_storage *to, const struct wm_probe *probe)
 	return sizeof(*in6);
 }
 
-int wm_run__socket(struct wm_run *run, int type, struct sockaddr_storage *to, socklen_t *len)
+int wm_run__socket(struct wm_run *run, int type, int protocol, struct sockaddr_storage *to,
+		   socklen_t *len)
 {
-	*len = fill(to, run->probe);
-	run->fd = socket(to->ss_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	*len = wm_run__address(run, to);
+	run->fd = socket(to->ss_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
 	return run->fd < 0 ? errno : 0;
 }
 

@@ -19,6 +19,7 @@ enum wm_outcome {
 	WM_OUTCOME_UNKNOWN, /* this machine could not ask: that says nothing about the server */
 };
 
+struct wm_echo;
 struct wm_run;
 struct wm_web;
 struct wm_web_request;
@@ -32,13 +33,16 @@ struct wm_run {
 	/* The caller's, before the start: */
 	sd_event *event;
 	struct wm_web *web; /* for HTTP */
+	struct wm_echo *echo; /* for ICMP */
 	const struct wm_probe *probe;
 	wm_run_done done;
 	/* This directory's: */
 	uint64_t started_ns;
-	int fd; /* of a run of TCP or UDP that is under way */
+	int fd; /* of a run that is under way and has one of its own */
 	sd_event_source *io;
 	struct wm_web_request *request;
+	uint64_t token; /* of an echo request */
+	uint32_t slot;  /* one more than its place among those by raw sockets; 0: none */
 };
 
 void wm_run__start(struct wm_run *run);
@@ -51,8 +55,11 @@ void wm_run__late(const struct wm_run *run, char said[WM_SAID]);
 void wm_run__finish(struct wm_run *run, enum wm_outcome outcome, int why, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
 
+/* Where to: address and port. Its length. */
+socklen_t wm_run__address(const struct wm_run *run, struct sockaddr_storage *to);
 /* A socket that does not wait, and the address to connect it to. 0 or an errno. */
-int wm_run__socket(struct wm_run *run, int type, struct sockaddr_storage *to, socklen_t *len);
+int wm_run__socket(struct wm_run *run, int type, int protocol, struct sockaddr_storage *to,
+		   socklen_t *len);
 /* Closes it, and nothing is waited for any more. */
 void wm_run__close(struct wm_run *run);
 
@@ -65,10 +72,17 @@ struct wm_run_ops {
 	const char *lacks; /* if nothing came in time: "no answer" */
 };
 
-extern const struct wm_run_ops wm_run_tcp, wm_run_http, wm_run_udp;
+extern const struct wm_run_ops wm_run_tcp, wm_run_http, wm_run_udp, wm_run_icmp;
 
 /* What all runs of HTTP share. 0 or -errno. */
 int wm_web__new(struct wm_web **web, sd_event *event);
 void wm_web__free(struct wm_web *web); /* when no run is under way */
+
+/* Raw sockets for echo requests, IPv4 and IPv6, before privileges are given up; below 0 where
+ * none is to be had. */
+void wm_echo__open_raw(int raw[2]);
+/* What all runs of ICMP share; afterwards. Takes the sockets over. 0 or -errno. */
+int wm_echo__new(struct wm_echo **echo, sd_event *event, const int raw[2]);
+void wm_echo__free(struct wm_echo *echo); /* when no run is under way */
 
 #endif

@@ -38,7 +38,7 @@ static int begin(struct wm_run *run)
 	socklen_t len;
 	int error;
 
-	error = wm_run__socket(run, SOCK_STREAM, &to, &len);
+	error = wm_run__socket(run, SOCK_STREAM, 0, &to, &len);
 	if (error)
 		return error;
 	if (setsockopt(run->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)))

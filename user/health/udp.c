@@ -43,7 +43,7 @@ static int begin(struct wm_run *run)
 	struct sockaddr_storage to;
 	socklen_t to_len;
 
-	error = len > 0 ? wm_run__socket(run, SOCK_DGRAM, &to, &to_len) : EINVAL;
+	error = len > 0 ? wm_run__socket(run, SOCK_DGRAM, 0, &to, &to_len) : EINVAL;
 	if (error)
 		return error;
 	if (connect(run->fd, (struct sockaddr *)&to, to_len) || send(run->fd, data, len, 0) < 0)

@@ -72,7 +72,7 @@ static bool unpack_probe(json_t *o, struct wm_probe *p, struct texts *t)
 			"timeout", &timeout, "jitter", &jitter, "rise", &rise, "fall", &fall,
 			"hold", &hold, "state", &t->state))
 		return false;
-	if (id < 0 || id > UINT32_MAX || port < 1 || port > UINT16_MAX || interval < 1 ||
+	if (id < 0 || id > UINT32_MAX || port < 0 || port > UINT16_MAX || interval < 1 ||
 	    timeout < 1 || hold < 0 || jitter < 0 || jitter > 100 || rise < 1 || fall < 1 ||
 	    status_min < 0 || status_max > 999)
 		return false;
@@ -95,9 +95,10 @@ static int parse_probe(json_t *o, struct wm_probe *p)
 		return -EINVAL;
 	type = find_word(wm_check_words, t.type);
 	state = find_word(wm_health_words, t.state);
-	if (type < 1 || state < 0 || wm_addr__parse(t.address, &p->address))
+	p->check.type = type < 0 ? WM_CHECK_NONE : type;
+	if (type < 1 || state < 0 || wm_addr__parse(t.address, &p->address) ||
+	    (wm_check__needs_port(&p->check) && !p->check.port))
 		return -EINVAL;
-	p->check.type = type;
 	p->state = state;
 	texts = p->check;
 	texts.path = (char *)t.path;
