@@ -117,16 +117,18 @@ def test_udp_flow_gets_a_rule_and_stays(net):
     sock.close()
 
 
-def test_hardware_and_program_count_alike(net):
+def count_alike(net):
     connection = HttpConnection(net, net.vips[0])
     wait_marked(net, connection)
-    rule = next(r for r in net.balancer.rules() if r["protocol"] == "tcp")
     source = f"{connection.source[0]}:{connection.source[1]}"
-    assert rule["source"] == source, rule
 
-    def packets():
-        return sum(int(a["stats"]["hw_packets"]) for f in hardware_rules(net)
-                   for a in f["options"]["actions"]
+    def rule():
+        return next(r for r in net.balancer.rules() if r["source"] == source)
+    assert rule()["protocol"] == "tcp"
+
+    def packets():  # each action of a rule has the counters of the rule
+        return sum(int(f["options"]["actions"][0]["stats"]["hw_packets"])
+                   for f in hardware_rules(net)
                    if f["options"]["keys"].get("src_port") == connection.source[1])
     hardware, program = packets(), net.balancer.counters()["tx_marked"]
     for _ in range(20):
@@ -134,7 +136,13 @@ def test_hardware_and_program_count_alike(net):
     # Acknowledgments may still be on their way; both see the same packets.
     wait_for(lambda: packets() - hardware == net.balancer.counters()["tx_marked"] - program >= 20,
              "both to have counted the same", PATIENCE)
+    wait_for(lambda: rule()["packets"] == packets(), "the daemon to have counted them, too",
+             PATIENCE)
     connection.close()
+
+
+def test_hardware_and_program_count_alike(net):
+    count_alike(net)
 
 
 def test_killed_daemon_loses_nothing_and_finds_its_rules(net):
@@ -199,6 +207,96 @@ def test_ip_link_program_with_the_meta_lane(net):
     wait_marked(net, connection)
     assert prove(connection) == {first}
     connection.close()
+
+
+def knob(name, value):
+    path = Path(f"/sys/kernel/debug/netdevsim/netdevsim1/ports/0/flow_table/{name}")
+    path.write_text(value, encoding="ascii")
+
+
+def kinds(rule):
+    return [a["kind"] for a in rule["options"]["actions"]]
+
+
+def test_the_mac_lane_needs_nothing_of_the_kernel(net):
+    """An object that knows no kfunc; the NIC writes marks into source addresses."""
+    net.balancer.stop()
+    net.balancer.start("--detach")
+    net.balancer.stop()
+    net.lb.run("ethtool -K eth0 rx-xdp-mark off")
+    net.balancer.config["offload"]["lane"] = "mac"
+    net.balancer.write()
+    net.balancer.start()
+    status = net.balancer.ask("status")
+    assert (status["lane"], status["offload"]["mark_bits"]) == ("mac", 24), status
+    for vip in (net.vips[0], net.vips6[0]):
+        connection = HttpConnection(net, vip)
+        first = connection.ask()
+        wait_marked(net, connection)
+        assert prove(connection) == {first}
+        assert {tuple(kinds(r)) for r in hardware_rules(net)} == {("pedit", "gact")}
+        connection.close()
+        wait_for(lambda: not hardware_rules(net), "the rule to go after FIN", PATIENCE)
+    sock = udp_socket(net, net.vips[0])
+    first, before = ask_udp(sock), net.balancer.counters()["tx_marked"]
+
+    def marked():
+        assert {ask_udp(sock) for _ in range(12)} == {first}
+        return net.balancer.counters()["tx_marked"] > before + 10
+    wait_for(marked, "UDP packets to come marked", PATIENCE)
+    sock.close()
+
+
+def test_in_the_mac_lane_hardware_program_and_daemon_count_alike(net):
+    count_alike(net)
+
+
+def test_in_the_mac_lane_a_killed_daemon_finds_its_rules(net):
+    test_killed_daemon_loses_nothing_and_finds_its_rules(net)
+
+
+def test_a_nic_that_no_longer_rewrites_costs_speed_only(net):
+    """Rules are refused from here on. Then it takes them again."""
+    knob("rewrite", "N")
+    failed = net.balancer.ask("stats")["offload"]["refused"]
+    connection = HttpConnection(net, net.vips[0])
+    first = connection.ask()
+
+    def refused():
+        assert prove(connection) == {first}
+        return net.balancer.ask("stats")["offload"]["refused"] > failed
+    wait_for(refused, "the NIC to refuse a rule", PATIENCE)
+    knob("rewrite", "Y")
+    wait_marked(net, connection)
+    assert prove(connection) == {first}
+    connection.close()
+
+
+def test_a_nic_with_one_preference(net):
+    """mlx5 without the capability ignore_flow_level takes preference 1 only."""
+    net.balancer.stop()
+    net.balancer.start("--detach")
+    net.balancer.stop()
+    knob("pref_max", "1")
+    net.balancer.start()
+    connections = [HttpConnection(net, vip) for vip in (net.vips[0], net.vips6[0])]
+    reals = [connection.ask() for connection in connections]
+    for connection, real in zip(connections, reals):
+        wait_marked(net, connection)
+        assert prove(connection) == {real}
+    rules = hardware_rules(net)
+    assert len(rules) == len(net.balancer.rules()) == 2
+    assert {(r["pref"], r["protocol"]) for r in rules} == {(1, "all")}
+    net.balancer.kill()
+    net.balancer.start()
+    assert len(net.balancer.rules()) == 2
+    for connection, real in zip(connections, reals):
+        before = net.balancer.counters()["tx_marked"]
+        assert prove(connection, 30) == {real}
+        assert net.balancer.counters()["tx_marked"] >= before + 30
+        connection.close()
+    wait_for(lambda: not hardware_rules(net), "the rules to go after FIN", PATIENCE)
+    knob("pref_max", "65535")
 
 
 def main():
