@@ -36,6 +36,10 @@ struct wm_offload {
 	uint32_t answers;     /* most that one poll tells; 0: all */
 	bool lose_installs, lose_removals, late;
 	bool no_packets; /* it tells when a rule was used, not how often */
+	/* How long it takes for each rule; so much more in every second call; and in the
+	 * next one only. The world's clock is late by what was spent. */
+	uint64_t install_ns, jitter_ns, stall_ns, remove_ns;
+	uint64_t spent_ns, longest_ns; /* since the last tick; and by one call */
 	/* What it was asked. */
 	uint32_t asked, removals, calls;
 	struct wm_rule pending[PENDING_MAX];

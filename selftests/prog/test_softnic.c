@@ -892,7 +892,7 @@ static void many_rules(void **state)
 /* rules.c over this NIC: promoted, counted, idle. The time is the test's. */
 static void life_of_a_rule(void **state)
 {
-	struct wm_rules_options options = { 10, 1000, 4 * SECOND };
+	struct wm_rules_options options = { 10, 1000, 4 * SECOND, 0 };
 	struct nic *nic = *state;
 	struct wm_rules *rules = wm_rules__new(&wm_offload_sim, nic->off, &options, NULL);
 	struct packet_spec spec = client(1);

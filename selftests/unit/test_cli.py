@@ -68,8 +68,9 @@ STATUS = {
     "packets": 4000, "bytes": 2048, "marked": 3500,
     "offload": {"backend": "sim", "rules": 53, "rules_max": 60000, "table": None,
                 "table_used": None, "mark_bits": 16, "marks": "seen", "lane_why": None,
-                "backing_off": False, "steering_rules": 8, "steered": 4, "to_steer": 4,
-                "steering_why": None},
+                "backing_off": False, "rate": None, "room": None, "pace": 5000,
+                "promote_after": 8, "flood": False, "steering_rules": 8, "steered": 4,
+                "to_steer": 4, "steering_why": None},
     "reloads": 2, "reload_state": "idle", "last_reload": {"ok": True, "text": "1 vip added", "age_s": 185.0},
 }
 COUNTERS = dict(re.findall(r"X\(\w+, (\w+), \"([^\"]*)\"\)",
@@ -271,8 +272,20 @@ def test_status_says_what_an_operator_must_see(ask):
     assert pairs["destinations"] == "8 of 4,095, 2 retiring"
     assert pairs["marked"] == "0 (-)"
     assert "backing off" in pairs["offload"]
+    assert "NIC's rate" not in pairs and "NIC's room" not in pairs and "flood" not in pairs
     assert pairs["steering"] == "2 rules lead 1 of 4 vips to these queues: nic: no IPv6"
     assert pairs["last reload"] == "2.0 s ago, FAILED: waymark.yaml:3:1: unknown key"
+
+
+def test_status_says_what_was_learned_of_the_nic(ask):
+    ask.daemon.replies["status"] = STATUS | {
+        "offload": STATUS["offload"] | {"rate": 5120, "room": 1016, "pace": 3840,
+                                        "promote_after": 32, "flood": True}}
+    pairs = ask().pairs()
+    assert pairs["NIC's rate"] == ("5,120 rules per second learned; now 3,840 at most, for flows "
+                                   "of 32 packets")
+    assert pairs["NIC's room"] == "1,016 rules learned"
+    assert pairs["flood"] == "of new flows: those that come again get a rule"
 
 
 def test_status_ends_with_a_code_of_its_own_where_nothing_is_balanced(ask):

@@ -1309,7 +1309,7 @@ static void test_steering_asks_once(void **state)
 /* A table full of flows' rules; as the daemon does it when a vip comes. */
 static void test_flows_make_way_for_steering(void **state)
 {
-	const struct wm_rules_options options = { 1000, 1000, 10000000000ull };
+	const struct wm_rules_options options = { 1000, 1000, 10000000000ull, 0 };
 	const struct wm_steer_vip vip = { .port = 80, .family = WM_IPV4, .proto = IPPROTO_TCP };
 	struct wm_queueset queues = queues_of("0-3");
 	struct wm_steering *steering;

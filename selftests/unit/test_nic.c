@@ -143,7 +143,9 @@ static void count(void *arg)
 /* The daemon's hooks want a data plane: rules get none. */
 static void give_rules(struct world *w, size_t i)
 {
-	const struct wm_rules_options options = { 1000, 100000, 3600ull * 1000000000 };
+	const struct wm_rules_options options = {
+		.max_rules = 1000, .installs_per_second = 100000, .idle_ns = 3600ull * 1000000000,
+	};
 	struct wm_nic_card *card = &w->nic.card[i];
 
 	wm_rules__free(card->rules);

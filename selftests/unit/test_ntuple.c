@@ -685,7 +685,9 @@ static void test_nics_that_cannot_are_refused(void **state)
 /* A rule in use stays, one that is not goes: by the tick alone. */
 static void test_rules_age_by_use(void **state)
 {
-	const struct wm_rules_options options = { 100, 1000, 4 * SECOND };
+	const struct wm_rules_options options = {
+		.max_rules = 100, .installs_per_second = 1000, .idle_ns = 4 * SECOND,
+	};
 	struct bench *b = *state;
 	struct wm_rules *rules = wm_rules__new(ops, b->off, &options, NULL);
 	struct wm_rules_stats stats;

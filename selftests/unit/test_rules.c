@@ -150,7 +150,7 @@ static void test_mark_must_fit(void **state)
 
 static void test_no_backend(void **state)
 {
-	struct wm_rules_options options = { 10, 10, SECOND };
+	struct wm_rules_options options = { 10, 10, SECOND, 0 };
 	struct wm_rules *rules = wm_rules__new(&wm_offload_none, NULL, &options, NULL);
 	struct wm_flow flow = nic_flow_of(1);
 	struct wm_rules_stats s;
@@ -606,7 +606,7 @@ static void test_many_take_turns(void **state)
 {
 	struct world *w = *state;
 
-	w->options = (struct wm_rules_options){ 30, 100, 40 * SECOND };
+	w->options = (struct wm_rules_options){ 30, 100, 40 * SECOND, 0 };
 	world_restart(w);
 	world_offer_range(w, 0, 30, 1);
 	world_readings(w, 3, 0, 0);
@@ -622,7 +622,7 @@ static void test_no_eviction_for_nothing(void **state)
 {
 	struct world *w = *state;
 
-	w->options = (struct wm_rules_options){ 4, 10, 40 * SECOND };
+	w->options = (struct wm_rules_options){ 4, 10, 40 * SECOND, 0 };
 	world_restart(w);
 	world_offer_range(w, 0, 4, 1);
 	world_readings(w, 3, 0, 0);
@@ -1482,6 +1482,127 @@ static const struct CMUnitTest views[] = {
 	T(test_views_in_pieces),
 };
 
+/* --- NICs that are slow --- */
+
+/* So many flows per second that nobody has seen, and a rule goes after a second: there is
+ * always room. */
+static void offer_for(struct world *w, uint32_t *next, uint32_t per_second, int seconds)
+{
+	for (int i = 0; i < 10 * seconds; i++) {
+		for (uint32_t n = 0; n < per_second / 10; n++)
+			world_offer(w, (*next)++ % FLOWS, 1);
+		world_run(w, 100 * MS);
+	}
+}
+
+static void test_a_slow_nic_is_not_flooded(void **state)
+{
+	struct world *w = *state;
+	uint32_t next = 0;
+
+	w->options.idle_ns = SECOND;
+	w->options.promote_after = 8;
+	w->nic.install_ns = 5 * MS;
+	w->nic.jitter_ns = 5 * MS;
+	world_restart(w);
+	offer_for(w, &next, 100, 10);
+	assert_in_range(world_stats(w).rate, 100, 200);
+	assert_in_range(world_stats(w).pace, 75, 150);
+	assert_int_equal(world_stats(w).ask, 8);
+	assert_int_equal(world_stats(w).refused, 0);
+	assert_true(world_stats(w).installed > 800);
+	w->nic.longest_ns = 0; /* of the first calls nothing was known */
+	offer_for(w, &next, 300, 5);
+	assert_true(world_stats(w).state[WM_RULE_CANDIDATE] <= 4 * world_stats(w).pace);
+	assert_true(world_stats(w).held > 500);
+	assert_true(world_stats(w).ask > 60);
+	assert_true(w->nic.longest_ns <= 10 * MS); /* the daemon does not stand still */
+	offer_for(w, &next, 10, 60);
+	assert_int_equal(world_stats(w).ask, 8);
+}
+
+static void test_a_nic_that_stalls(void **state)
+{
+	struct world *w = *state;
+	uint32_t next = 0, before, installed;
+
+	w->options.idle_ns = SECOND;
+	w->nic.install_ns = MS;
+	world_restart(w);
+	offer_for(w, &next, 500, 3);
+	before = world_stats(w).rate;
+	w->nic.stall_ns = SECOND;
+	offer_for(w, &next, 500, 2);
+	installed = world_stats(w).installed;
+	offer_for(w, &next, 500, 2);
+	assert_in_range(world_stats(w).rate, before * 9 / 10, before * 11 / 10);
+	assert_true(world_stats(w).installed - installed > 900);
+}
+
+static void test_removals_take_their_time(void **state)
+{
+	struct world *w = *state;
+	uint64_t began;
+
+	w->nic.remove_ns = 5 * MS;
+	world_offer_range(w, 0, 200, 1);
+	world_run(w, 100 * MS);
+	assert_int_equal(w->nic.n, 200);
+	wm_rules__retire_all(w->rules, w->now);
+	w->nic.longest_ns = 0;
+	began = w->now;
+	world_run(w, 2 * SECOND);
+	assert_int_equal(w->nic.n, 0);
+	assert_in_range(w->nic.longest_ns, 5 * MS, 40 * MS); /* eight, while nothing is known */
+	assert_true(w->now - began < 3 * SECOND);
+}
+
+static void test_a_small_table_is_found(void **state)
+{
+	struct world *w = *state;
+	uint32_t next = 0, before;
+
+	w->nic.full_at = 300;
+	world_restart(w);
+	offer_for(w, &next, 200, 3);
+	assert_in_range(world_stats(w).room, 300, 350);
+	before = world_stats(w).full;
+	world_offer_range(w, 1000, 1200, 1);
+	world_tick(w);
+	assert_true(w->nic.n <= 300 && world_stats(w).full - before <= 200);
+	w->nic.full_at = 0;
+	for (int i = 0; i < 10 && w->nic.n < 900; i++) {
+		world_offer_range(w, 1000, 2000, 1);
+		world_readings(w, 1, 0, FLOWS);
+	}
+	assert_true(w->nic.n >= 900);
+}
+
+static void test_a_flood_gets_no_rules(void **state)
+{
+	struct world *w = *state;
+	uint32_t next = 0, installed;
+
+	w->options.installs_per_second = 20;
+	world_restart(w);
+	offer_for(w, &next, 500, 5); /* those that came before it was noticed are through */
+	assert_true(world_stats(w).flood);
+	installed = world_stats(w).installed;
+	offer_for(w, &next, 500, 2);
+	assert_int_equal(world_stats(w).installed, installed);
+	world_offer(w, next - 1, 1); /* it was held, and goes on */
+	world_run(w, 200 * MS);
+	assert_int_equal(world_state_of(w, next - 1), WM_RULE_ACTIVE);
+}
+
+static const struct CMUnitTest slow_nics[] = {
+	T(test_a_slow_nic_is_not_flooded),
+	T(test_a_nic_that_stalls),
+	T(test_removals_take_their_time),
+	T(test_a_small_table_is_found),
+	T(test_a_flood_gets_no_rules),
+};
+
 #define RUN(tests) cmocka_run_group_tests(tests, NULL, NULL)
 
 int main(void)
@@ -1496,5 +1617,6 @@ int main(void)
 	failed += RUN(marks);
 	failed += RUN(reconciliation);
 	failed += RUN(views);
+	failed += RUN(slow_nics);
 	return failed;
 }

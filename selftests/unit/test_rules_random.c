@@ -135,7 +135,7 @@ static void start_random(struct random *r)
 	struct world *w = r->w;
 
 	wm_rules__free(w->rules);
-	w->options = (struct wm_rules_options){ RANDOM_RULES, RANDOM_RATE, 2 * SECOND };
+	w->options = (struct wm_rules_options){ RANDOM_RULES, RANDOM_RATE, 2 * SECOND, 0 };
 	w->rules = wm_rules__new(&nic_ops, &w->nic, &w->options, &hooks);
 	assert_non_null(w->rules);
 	r->began = w->now;

@@ -47,6 +47,11 @@ static const struct view_line status_lines[] = {
 	  "{offload.mark_bits}-bit marks by lane {lane}; the NIC refuses rules, backing off" },
 	{ "offload.lane_why", "lane", "mac: {offload.lane_why}" },
 	{ "offload.marks", "marks", "{offload.marks}" },
+	{ "offload.rate", "NIC's rate",
+	  "{offload.rate} rules per second learned; now {offload.pace} at most, for flows of "
+	  "{offload.promote_after} packets" },
+	{ "offload.room", "NIC's room", "{offload.room} rules learned" },
+	{ "offload.flood", "flood", "of new flows: those that come again get a rule" },
 	{ "offload.table", "NIC's table",
 	  "{offload.table_used} of {offload.table} entries in use" },
 	{ NULL, "reloads", "{reloads}" },

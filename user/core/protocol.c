@@ -129,6 +129,19 @@ const struct wm_request wm_requests[] = {
 			    "if that was found out; else null", .null = true),
 			KEY("offload.backing_off", FLAG,
 			    "the NIC refused rules; the next attempt waits"),
+			KEY("offload.rate", COUNT,
+			    "rules per second that the NIC manages, as learned from how long it "
+			    "takes; null before the first", .null = true),
+			KEY("offload.room", COUNT,
+			    "rules that there was space for when the NIC last refused one for lack "
+			    "of it, and what was tried since; null if it never did", .null = true),
+			KEY("offload.pace", COUNT,
+			    "rules that are installed per second now, at most"),
+			KEY("offload.promote_after", COUNT,
+			    "packets after which a flow is offered now; more than configured while "
+			    "more are offered than can get a rule"),
+			KEY("offload.flood", FLAG,
+			    "so many new flows come that only those that come again get a rule"),
 			KEY("offload.steering_rules", COUNT,
 			    "rules that lead a vip's packets to the balancer's queues, in the NIC"),
 			KEY("offload.steered", COUNT, "vips that have theirs"),

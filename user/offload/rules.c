@@ -2,7 +2,7 @@
 /*
  * The life of rules. The picture stands at struct life below; in words:
  *
- * Offers wait in a bounded queue until the budget (installs a second) lets them
+ * Offers wait in a bounded queue until the governor (governor.h) lets them
  * go to the NIC in batches. Everything happens in wm_rules__tick(): offers and
  * closes only put rules into lists. An offer that cannot be taken is forgotten,
  * and so is a rule that the NIC refused: all this costs is speed. Whoever counts
@@ -28,6 +28,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "governor.h"
 #include "pace.h"
 #include "refusals.h"
 #include "ruletable.h"
@@ -57,7 +58,7 @@
  */
 
 enum {
-	BATCH = 256,          /* rules a call of the backend */
+	BATCH = WM_GOVERNOR_BATCH, /* rules a call of the backend */
 	DELETES_A_TICK = 4096,
 	QUEUE_MAX = 65536,
 	OFFERS_TO_VERIFY = 3, /* offers of an active flow: the NIC may have lost the rule */
@@ -78,9 +79,8 @@ struct wm_rules {
 	struct wm_rules_hooks hooks;
 	struct wm_ruletable table;
 	struct wm_rules_stats stats;
-	struct wm_bucket bucket;
+	struct wm_governor governor;
 	struct wm_backoff install_backoff, remove_backoff;
-	uint32_t learned; /* rules after which the NIC said "full"; until the next reading */
 	uint32_t left;    /* rules that stay while others get out of the way */
 	uint32_t reading; /* number of the last reading */
 	struct wm_weights weights; /* of the rules in use at the last reading */
@@ -134,7 +134,7 @@ static uint32_t capacity(const struct wm_rules *r)
 
 static uint32_t limit(const struct wm_rules *r)
 {
-	return least(capacity(r), least(r->learned, r->left));
+	return least(capacity(r), least(wm_governor__capacity(&r->governor), r->left));
 }
 
 /* Can readings say which rules are in use? */
@@ -145,7 +145,7 @@ static bool tells_use(const struct wm_rules *r)
 
 static uint32_t queue_max(const struct wm_rules *r)
 {
-	return least(4ull * r->options.installs_per_second, QUEUE_MAX);
+	return least(4ull * wm_governor__pace(&r->governor), QUEUE_MAX);
 }
 
 static uint64_t reading_interval(uint64_t idle_ns)
@@ -268,10 +268,12 @@ static bool fits_nic(const struct wm_rules *r, uint32_t mark)
 
 static bool may_take(struct wm_rules *r, const struct wm_flow *flow, uint64_t now)
 {
-	return r->ops->install && r->ops->remove && !r->retiring && capacity(r) &&
-	       now >= r->install_backoff.until &&
+	uint64_t hash = wm_ruletable__hash(&r->table, flow);
+
+	return wm_governor__offer(&r->governor, hash) && r->ops->install && r->ops->remove &&
+	       !r->retiring && capacity(r) && now >= r->install_backoff.until &&
 	       length(r, WM_LIST_QUEUE) < queue_max(r) &&
-	       !wm_refusals__has(&r->refusals, wm_ruletable__hash(&r->table, flow), now);
+	       !wm_refusals__has(&r->refusals, hash, now);
 }
 
 static void offer_new(struct wm_rules *r, const struct wm_flow *flow, uint32_t mark, uint64_t now)
@@ -413,6 +415,7 @@ static void on_installed(struct wm_rules *r, uint32_t i, uint64_t now)
 	uint32_t mark = e->mark[WM_WANTED];
 
 	r->stats.installed++;
+	wm_governor__accepted(&r->governor);
 	wm_ruletable__clear_mark(&r->table, i, WM_WANTED);
 	become_active(r, i, mark, !e->has[WM_IN_NIC], now);
 	if (e->closing)
@@ -425,7 +428,7 @@ static void on_full(struct wm_rules *r, uint32_t i, uint64_t now)
 	bool again = !e->has[WM_IN_NIC] && !e->closing;
 
 	r->stats.full++;
-	r->learned = least(r->learned, in_nic(r) - (e->state != WM_RULE_CANDIDATE));
+	wm_governor__full(&r->governor, in_nic(r) - (e->state != WM_RULE_CANDIDATE));
 	if (again && evict_least(r, now)) {
 		enter(r, i, WM_RULE_CANDIDATE, WM_LIST_NONE, now);
 		wm_ruletable__move_first(&r->table, i, WM_LIST_QUEUE);
@@ -455,6 +458,7 @@ static void settle(struct wm_rules *r, uint32_t i, int result, struct round *rou
 		break;
 	default:
 		round->refused = true;
+		wm_governor__refused(&r->governor, result);
 		refuse(r, i, now);
 		give_up(r, i, now);
 		break;
@@ -494,7 +498,7 @@ static uint32_t gather(struct wm_rules *r, enum wm_rule_list list, uint32_t n, u
 /* After a refusal one rule asks whether the NIC takes them again. */
 static uint32_t install_max(const struct wm_rules *r)
 {
-	uint32_t max = wm_bucket__tokens(&r->bucket);
+	uint32_t max = wm_governor__installs(&r->governor);
 
 	if (!r->install_backoff.step)
 		return max;
@@ -511,6 +515,22 @@ static uint32_t fill_batch(struct wm_rules *r, uint64_t now)
 	return gather(r, WM_LIST_QUEUE, n, least(max, n + least(room, BATCH)), now);
 }
 
+static uint64_t clock_of(const struct wm_rules *r)
+{
+	return r->hooks.clock ? r->hooks.clock(r->hooks.arg) : 0;
+}
+
+static void install_batch(struct wm_rules *r, uint32_t n)
+{
+	uint64_t begin = clock_of(r);
+	uint32_t answered = 0;
+
+	r->ops->install(r->off, r->batch, n, r->result);
+	for (uint32_t k = 0; k < n; k++)
+		answered += r->result[k] != -EINPROGRESS;
+	wm_governor__installed(&r->governor, n, answered, clock_of(r) - begin);
+}
+
 static void install_due(struct wm_rules *r, uint64_t now)
 {
 	uint32_t n;
@@ -518,8 +538,7 @@ static void install_due(struct wm_rules *r, uint64_t now)
 	while (now >= r->install_backoff.until && (n = fill_batch(r, now))) {
 		struct round round = {};
 
-		wm_bucket__take(&r->bucket, n);
-		r->ops->install(r->off, r->batch, n, r->result);
+		install_batch(r, n);
 		for (uint32_t k = 0; k < n; k++)
 			settle(r, r->index[k], r->result[k], &round, now);
 		pace_installs(r, &round, now);
@@ -561,25 +580,32 @@ void wm_rules__way_taken(struct wm_rules *r)
 /* Idle and light rules go for the candidates that the budget would let in now. */
 static void make_room(struct wm_rules *r, uint64_t now)
 {
-	uint64_t come = least(length(r, WM_LIST_QUEUE), install_max(r));
+	uint64_t now_at_most = r->install_backoff.step ? install_max(r) :
+			       wm_governor__allowed(&r->governor);
+	uint64_t come = least(length(r, WM_LIST_QUEUE), now_at_most);
 
 	shrink(r, now);
 	while (staying(r) + come > limit(r) && evict_least(r, now))
 		;
 }
 
-/* Every place is taken by a rule that has packets: the candidates have to wait
- * for better times. */
+static void hold_first(struct wm_rules *r)
+{
+	r->stats.held++;
+	forget(r, first(r, WM_LIST_QUEUE));
+}
+
+/* More wait than the NIC takes in time, or every place is taken by a rule that has
+ * packets: the candidates have to wait for better times. */
 static void hold_surplus(struct wm_rules *r)
 {
-	uint32_t i;
-
+	while (length(r, WM_LIST_QUEUE) > queue_max(r))
+		hold_first(r);
 	if (staying(r) < limit(r) || some_yield(r) || length(r, WM_LIST_DELETING))
 		return;
-	while ((i = first(r, WM_LIST_QUEUE)) != WM_RULE_NONE) {
+	while (length(r, WM_LIST_QUEUE)) {
 		r->stats.full++;
-		r->stats.held++;
-		forget(r, i);
+		hold_first(r);
 	}
 }
 
@@ -597,6 +623,7 @@ static void on_answer(void *arg, const struct wm_rule *rule, int result)
 	uint32_t i = wm_ruletable__find(&p->rules->table, &rule->flow);
 	const struct wm_rule_entry *e;
 
+	wm_governor__answer(&p->rules->governor);
 	if (i == WM_RULE_NONE)
 		return; /* too late: if it was installed, the next reading finds it */
 	e = at(p->rules, i);
@@ -612,6 +639,7 @@ static void give_up_waiting(struct wm_rules *r, uint64_t now)
 
 	while ((i = first(r, WM_LIST_WAITING)) != WM_RULE_NONE &&
 	       now - at(r, i)->since >= ANSWER_NS) {
+		wm_governor__refused(&r->governor, -ETIMEDOUT);
 		refuse(r, i, now);
 		begin_delete(r, i, at(r, i)->closing ? at(r, i)->end : WM_END_STALE, now);
 		pace_installs(r, &round, now);
@@ -643,9 +671,9 @@ static bool still_used(struct wm_rules *r, uint32_t i)
 
 static uint32_t fill_removals(struct wm_rules *r)
 {
-	uint32_t n = 0, i;
+	uint32_t max = wm_governor__removals(&r->governor), n = 0, i;
 
-	for (; n < BATCH && (i = first(r, WM_LIST_DELETING)) != WM_RULE_NONE; n++) {
+	for (; n < max && (i = first(r, WM_LIST_DELETING)) != WM_RULE_NONE; n++) {
 		wm_ruletable__move(&r->table, i, WM_LIST_NONE);
 		r->index[n] = i;
 		r->flows[n] = at(r, i)->flow;
@@ -655,9 +683,11 @@ static uint32_t fill_removals(struct wm_rules *r)
 
 static bool remove_batch(struct wm_rules *r, uint32_t n)
 {
+	uint64_t begin = clock_of(r);
 	bool failed = false;
 
 	r->ops->remove(r->off, r->flows, n, r->result);
+	wm_governor__removed(&r->governor, n, clock_of(r) - begin);
 	for (uint32_t k = 0; k < n; k++) {
 		uint32_t i = r->index[k];
 
@@ -820,6 +850,7 @@ static void judge(struct wm_rules *r, uint32_t i, bool listed, uint64_t now)
 		e->lately = 0;
 		if (++e->missed >= MISSED_TO_FORGET) {
 			r->stats.ended[WM_END_STALE]++;
+			wm_governor__lost(&r->governor);
 			forget(r, i);
 		}
 		return;
@@ -842,7 +873,7 @@ static void read_due(struct wm_rules *r, uint64_t now)
 	if (now < r->next_reading)
 		return;
 	r->next_reading = now + reading_interval(r->options.idle_ns);
-	r->learned = UINT32_MAX;
+	wm_governor__reading(&r->governor, in_nic(r));
 	r->weights = (struct wm_weights){};
 	r->reading++;
 	ret = listed ? r->ops->list(r->off, on_listed, &reader) : 0;
@@ -898,19 +929,20 @@ int wm_rules__reconcile(struct wm_rules *r, bool (*valid)(void *arg, const struc
 static uint64_t next_install(const struct wm_rules *r)
 {
 	uint32_t waiting = length(r, WM_LIST_AGAIN);
-	uint64_t part = wm_bucket__burst(&r->bucket) / 10, ready;
+	uint64_t part = wm_governor__pace(&r->governor) / 100, ready;
 
 	if (in_nic(r) < limit(r) || (staying(r) >= limit(r) && some_yield(r)))
 		waiting += length(r, WM_LIST_QUEUE);
 	if (!waiting)
 		return UINT64_MAX;
 	if (r->install_backoff.step) {
-		ready = length(r, WM_LIST_WAITING) ? UINT64_MAX : wm_bucket__when(&r->bucket, 1);
+		ready = length(r, WM_LIST_WAITING) ? UINT64_MAX :
+						     wm_governor__when(&r->governor, 1);
 		return ready > r->install_backoff.until ? ready : r->install_backoff.until;
 	}
 	/* Some at once: every call of the backend costs. */
 	part = part ? part : 1;
-	return wm_bucket__when(&r->bucket, waiting < part ? waiting : part);
+	return wm_governor__when(&r->governor, waiting < part ? waiting : part);
 }
 
 static uint64_t next_due(const struct wm_rules *r, uint64_t now)
@@ -923,13 +955,13 @@ static uint64_t next_due(const struct wm_rules *r, uint64_t now)
 	if (length(r, WM_LIST_FAILED))
 		next = least(next, r->remove_backoff.until);
 	if (length(r, WM_LIST_DELETING) && r->ops->remove)
-		next = now;
+		next = least(next, wm_governor__when(&r->governor, 0));
 	return next > now ? next : now;
 }
 
 uint64_t wm_rules__tick(struct wm_rules *r, uint64_t now)
 {
-	wm_bucket__fill(&r->bucket, now);
+	wm_governor__tick(&r->governor, length(r, WM_LIST_WAITING), now);
 	poll_due(r, now);
 	read_due(r, now);
 	make_room(r, now);
@@ -943,11 +975,18 @@ uint64_t wm_rules__tick(struct wm_rules *r, uint64_t now)
 
 /* --- set up --- */
 
+static struct wm_governor_options governed_by(const struct wm_rules_options *options)
+{
+	return (struct wm_governor_options){ options->installs_per_second,
+					     options->promote_after };
+}
+
 struct wm_rules *wm_rules__new(const struct wm_offload_ops *ops, struct wm_offload *off,
 			       const struct wm_rules_options *options,
 			       const struct wm_rules_hooks *hooks)
 {
 	static const struct wm_offload_caps plain = { .mark_bits = 32 };
+	const struct wm_governor_options governor = governed_by(options);
 	struct wm_rules *r = calloc(1, sizeof(*r));
 
 	if (!r)
@@ -958,9 +997,8 @@ struct wm_rules *wm_rules__new(const struct wm_offload_ops *ops, struct wm_offlo
 	r->options = *options;
 	if (hooks)
 		r->hooks = *hooks;
-	r->learned = r->left = UINT32_MAX;
-	r->bucket.per_second = options->installs_per_second;
-	r->bucket.credit = wm_bucket__burst(&r->bucket) * WM_SECOND_NS;
+	r->left = UINT32_MAX;
+	wm_governor__init(&r->governor, &governor);
 	if (wm_ruletable__init(&r->table, capacity(r) + queue_max(r))) {
 		free(r);
 		return NULL;
@@ -978,8 +1016,10 @@ void wm_rules__free(struct wm_rules *r)
 
 void wm_rules__configure(struct wm_rules *r, const struct wm_rules_options *options)
 {
+	const struct wm_governor_options governor = governed_by(options);
+
 	r->options = *options;
-	r->bucket.per_second = options->installs_per_second;
+	wm_governor__configure(&r->governor, &governor);
 	r->next_reading = 0;
 	r->retiring = false;
 }
@@ -991,6 +1031,16 @@ void wm_rules__stats(const struct wm_rules *r, struct wm_rules_stats *out)
 	*out = r->stats;
 	out->max_rules = capacity(r);
 	out->backing_off = r->install_backoff.step;
+	out->rate = wm_governor__rate(&r->governor);
+	out->pace = wm_governor__pace(&r->governor);
+	out->room = wm_governor__capacity(&r->governor);
+	out->ask = wm_governor__ask(&r->governor);
+	out->flood = wm_governor__in_flood(&r->governor);
+}
+
+uint32_t wm_rules__ask(const struct wm_rules *r)
+{
+	return wm_governor__ask(&r->governor);
 }
 
 static void view(const struct wm_rule_entry *e, struct wm_rule_view *out)

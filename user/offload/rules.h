@@ -17,8 +17,9 @@ struct wm_rules;
 
 struct wm_rules_options {
 	uint32_t max_rules;
-	uint32_t installs_per_second;
+	uint32_t installs_per_second; /* at most */
 	uint64_t idle_ns;
+	uint32_t promote_after; /* packets after which flows are offered, at least; 0: never */
 };
 
 enum wm_rule_state {
@@ -50,6 +51,10 @@ struct wm_rules_stats {
 	uint64_t packets, bytes;        /* of all rules, also of those gone, as the NIC counted */
 	uint32_t max_rules;             /* as bounded by the NIC's capacity */
 	bool backing_off;
+	/* What was learned of the NIC, and follows from it; see governor.h. */
+	uint32_t rate, room;
+	uint32_t pace, ask;
+	bool flood;
 };
 
 /*
@@ -71,6 +76,9 @@ struct wm_rules_hooks {
 	void (*active)(void *arg, const struct wm_flow *flow); /* installed */
 	bool (*used)(void *arg, const struct wm_rule *rule);
 	void (*gone)(void *arg, const struct wm_flow *flow);   /* not in the NIC (any more) */
+	/* What time it is, in ns: how long does the NIC take? NULL: no time passes while
+	 * it is asked. */
+	uint64_t (*clock)(void *arg);
 	void *arg;
 };
 
@@ -119,6 +127,8 @@ void wm_rules__way_taken(struct wm_rules *rules);
  * Returns the time at which to call again at the latest. */
 uint64_t wm_rules__tick(struct wm_rules *rules, uint64_t now);
 
+/* Packets after which flows are to be offered, as things are. */
+uint32_t wm_rules__ask(const struct wm_rules *rules);
 void wm_rules__stats(const struct wm_rules *rules, struct wm_rules_stats *out);
 struct wm_rule_view {
 	struct wm_rule rule;

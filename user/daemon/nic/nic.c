@@ -21,6 +21,7 @@
 #include <string.h>
 
 #include "ethtool.h"
+#include "governor.h"
 #include "ifindex.h"
 #include "log.h"
 #include "monotonic.h"
@@ -306,6 +307,12 @@ static void on_gone(void *arg, const struct wm_flow *flow)
 		wm_dp__flow_restart(nic->running->dp, flow);
 }
 
+static uint64_t on_clock(void *arg)
+{
+	(void)arg;
+	return wm_now_ns();
+}
+
 static uint64_t deletions_of(const struct wm_nic_card *card)
 {
 	struct wm_rules_stats stats;
@@ -429,6 +436,23 @@ bool wm_nic__promotes(const struct wm_nic *nic)
 	       (nic->marks.state != WM_MARKS_MISSING || nic->lane != WM_LANE_AUTO);
 }
 
+/* A flow gets a rule in every card, so that decides which asks for most. */
+static void tell_ask(struct wm_nic *nic)
+{
+	struct wm_dp *dp = nic->running->dp;
+	uint32_t ask = 0;
+
+	if (!dp || !wm_nic__promotes(nic))
+		return;
+	for (size_t i = 0; i < nic->n; i++) {
+		uint32_t one = wm_rules__ask(nic->card[i].rules);
+
+		ask = one > ask ? one : ask;
+	}
+	if (wm_dp__ctl(dp)->promote_after != ask)
+		wm_dp__ctl(dp)->promote_after = ask;
+}
+
 static void tick(void *arg)
 {
 	struct wm_nic *nic = arg;
@@ -442,6 +466,7 @@ static void tick(void *arg)
 		due = steer < due ? steer : due;
 		next = due < next ? due : next;
 	}
+	tell_ask(nic);
 	us = next > now ? (next - now) / 1000 : 0;
 	if (us < TICK_MIN_US)
 		us = TICK_MIN_US;
@@ -459,6 +484,7 @@ static struct wm_rules_options options_of(const struct wm_config *config)
 	return (struct wm_rules_options){
 		.max_rules = config->offload.max_rules,
 		.installs_per_second = config->offload.installs_per_second,
+		.promote_after = config->offload.promote_after,
 		.idle_ns = config->offload.idle_ns,
 	};
 }
@@ -495,7 +521,7 @@ static void stop_steering(struct wm_nic *nic, size_t i)
 static int start_card(struct wm_nic *nic, size_t i, struct wm_err *err)
 {
 	const struct wm_rules_hooks hooks = { .current = on_current, .used = on_used,
-					      .gone = on_gone, .arg = nic };
+					      .gone = on_gone, .clock = on_clock, .arg = nic };
 	struct wm_rules_options options = options_of(nic->running->config);
 	const struct wm_offload_ops *ops = nic->ops;
 	struct wm_nic_card *card = &nic->card[i];
@@ -560,6 +586,14 @@ bool wm_nic__mark_in_use(const struct wm_nic *nic, uint32_t mark)
 	return false;
 }
 
+/* Of all cards, if one of them has said it at least. */
+static uint32_t sum_of_room(uint32_t sum, uint32_t one)
+{
+	if (sum == WM_GOVERNOR_NO_LIMIT || one == WM_GOVERNOR_NO_LIMIT)
+		return sum < one ? sum : one;
+	return sum + one;
+}
+
 static void add_stats(struct wm_rules_stats *sum, const struct wm_rules_stats *one)
 {
 	for (int state = 0; state < WM_RULE_STATES; state++)
@@ -576,13 +610,18 @@ static void add_stats(struct wm_rules_stats *sum, const struct wm_rules_stats *o
 	sum->bytes += one->bytes;
 	sum->max_rules += one->max_rules;
 	sum->backing_off |= one->backing_off;
+	sum->rate += one->rate;
+	sum->pace += one->pace;
+	sum->room = sum_of_room(sum->room, one->room);
+	sum->ask = one->ask > sum->ask ? one->ask : sum->ask;
+	sum->flood |= one->flood;
 }
 
 void wm_nic__stats(const struct wm_nic *nic, struct wm_rules_stats *out)
 {
 	struct wm_rules_stats one;
 
-	*out = (struct wm_rules_stats){};
+	*out = (struct wm_rules_stats){ .room = WM_GOVERNOR_NO_LIMIT };
 	for (size_t i = 0; i < nic->n; i++) {
 		wm_rules__stats(nic->card[i].rules, &one);
 		add_stats(out, &one);

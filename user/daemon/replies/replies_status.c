@@ -5,6 +5,7 @@
 #include <unistd.h>
 #include <waymark/hash.h>
 
+#include "governor.h"
 #include "put.h"
 #include "replies.h"
 #include "steer.h"
@@ -151,6 +152,21 @@ static void put_steering(json_t *o, const struct wm_nic *nic)
 		wm_put__null(o, "steering_why");
 }
 
+static void put_learned(json_t *o, const struct wm_rules_stats *stats)
+{
+	if (stats->rate)
+		wm_put__count(o, "rate", stats->rate);
+	else
+		wm_put__null(o, "rate");
+	if (stats->room != WM_GOVERNOR_NO_LIMIT)
+		wm_put__count(o, "room", stats->room);
+	else
+		wm_put__null(o, "room");
+	wm_put__count(o, "pace", stats->pace);
+	wm_put__count(o, "promote_after", stats->ask);
+	wm_put__bool(o, "flood", stats->flood);
+}
+
 static json_t *offload_status(const struct wm_nic *nic)
 {
 	struct wm_offload_usage usage;
@@ -178,6 +194,7 @@ static json_t *offload_status(const struct wm_nic *nic)
 	else
 		wm_put__null(o, "lane_why");
 	wm_put__bool(o, "backing_off", stats.backing_off);
+	put_learned(o, &stats);
 	put_steering(o, nic);
 	return o;
 }
