@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """Health checks: who does not serve gets no new flows, and who does keeps his."""
 import os
+import re
 import shutil
 import signal
 import socket
@@ -305,6 +306,112 @@ def test_where_no_echo_request_can_be_sent_nobody_goes_down(net):
     may_ping(net)
     os.kill(child(net), signal.SIGKILL)
     wait_for(lambda: set(states(net)) == {"up"}, "all to be up", 60)
+
+
+# --- scripts ---
+
+def script_check(net, text, **more):
+    """A check that runs this script; its name is that of no other process."""
+    path = net.dir / f"check-{os.getpid()}"
+    path.write_text(text, encoding="ascii")
+    path.chmod(0o755)
+    os.chmod(net.dir, 0o711)
+    check = {key: value for key, value in CHECK.items() if key != "path"}
+    net.balancer.vip(WEB)["check"] = check | {"type": "script", "script": f"{path} one  two", **more}
+    net.balancer.write()
+
+
+def running(net):
+    """Process ids of what the script of this test is or has made."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (path / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if f"{net.dir}/check-{os.getpid()}".encode() in command and b"--supervise" not in command:
+            found.append(int(path.name))
+    return found
+
+
+def test_a_script_says_who_serves(net):
+    script_check(net, f"""#!/bin/sh
+echo noise
+echo "$WAYMARK_REAL:$WAYMARK_PORT $# $1-$2 uid $(id -u)" >&2
+test ! -e {net.dir}/sick-$WAYMARK_REAL
+""")
+    start(net)
+    for real in net.reals:
+        words = wait_for(lambda r=real: re.fullmatch(r"(.*) uid (\d+) \(exit code 0\) after \d+ ms",
+                                                     reals(net)[r.address]["check"]), "its words", 30)
+        assert words[1] == f"{real.address}:80 2 one-two" and words[2] != "0"
+    ill = net.reals[2]
+    (net.dir / f"sick-{ill.address}").touch()
+    row = wait_for_state(net, ill, "down")
+    assert " (exit code 1) after " in row["check"]
+    (net.dir / f"sick-{ill.address}").unlink()
+    wait_for_state(net, ill, "up")
+
+
+@pytest.mark.parametrize("line, said", [
+    ("sleep 1000", "the script has not ended within 1000 ms"),
+    ("setsid sh -c ': \"$0\"; sleep 1000' $0 & sleep 1000", "the script has not ended within 1000 ms"),
+    ("kill -SEGV $$", "signal 11 after "),
+    ("exec yes", "the script has not ended within 1000 ms"),
+    ("head -c 1000000 /dev/zero; echo; exit 3", "?"),
+    ("printf 'a\\033[2J\\300z'; exit 7", "a?[2J?z (exit code 7) after "),
+])
+def test_a_script_that_does_not_do(net, line, said):
+    script_check(net, f"#!/bin/sh\ntest $WAYMARK_REAL = {net.reals[2].address} || exit 0\n{line}\n")
+    net.balancer.start()
+    wait_for_state(net, net.reals[2], "down")
+    row = wait_for(lambda: (row := reals(net)[net.reals[2].address])["check"].startswith(said) and row,
+                   "what is said of it", 30)
+    assert len(row["check"]) < 160
+    assert peak_memory(child(net)) < 64 << 20
+    net.balancer.vip(WEB)["check"]["type"] = "none"
+    del net.balancer.vip(WEB)["check"]["script"]
+    net.balancer.write()
+    net.balancer.reload()
+    wait_for(lambda: not running(net), "all that it started to end", 30)
+
+
+BOMB = """#!/usr/bin/python3 -IB
+import os, sys, time
+if os.environ["WAYMARK_REAL"] != "BAD":
+    sys.exit(0)
+while True:
+    try:
+        if not os.fork():
+            os.setsid()
+    except OSError:
+        time.sleep(0.05)
+"""
+
+
+def test_a_script_that_forks_for_ever(net):
+    """It is bounded while it runs, and nothing is left of it."""
+    script_check(net, BOMB.replace("BAD", net.reals[2].address), timeout="1s", interval="10s", fall=1, rise=1)
+    net.balancer.start()
+    first = wait_for(lambda: child(net), "the process that makes checks")
+    wait_for(lambda: len(running(net)) > 8, "it to fork", 30)
+    wait_for_state(net, net.reals[2], "down")
+    assert len(running(net)) <= 128 and child(net) == first
+    wait_for(lambda: not running(net), "all of it to end", 60)
+    wait_for(lambda: states(net)[:2] == ["up", "up"], "the others to be up", 60)
+    # Nor when the process that has it run is killed.
+    wait_for(lambda: len(running(net)) > 8, "it to fork again", 60)
+    os.kill(first, signal.SIGKILL)
+    net.balancer.stop()
+    wait_for(lambda: not running(net), "all of it to end", 60)
+
+
+def test_a_script_that_cannot_be_run_says_nothing_of_the_real(net):
+    script_check(net, "#!/no/such/interpreter\n")
+    net.balancer.start()
+    wait_for(lambda: {(row["check"] or "").partition(" after")[0] for row in reals(net).values()} == {
+        "the script cannot be run: No such file or directory"}, "the reason", 30)
+    assert set(states(net)) == {"unchecked"}
 
 
 def test_flows_of_a_real_that_is_down_stay_with_it(net):

@@ -455,6 +455,7 @@ static void equal_sees_every_key(void **state)
 		CHECK("type: https, verify: no"), CHECK("type: https, ca: /a"),
 		CHECK("type: udp, send: a"), CHECK("type: udp, send: b"),
 		CHECK("type: udp, send: '\\x0a'"), CHECK("type: tcp, interval: 6s"),
+		CHECK("type: script, script: /a"), CHECK("type: script, script: /a b"),
 		CHECK("type: tcp, timeout: 1s"), CHECK("type: tcp, jitter: 0%"),
 		CHECK("type: tcp, rise: 1"), CHECK("type: tcp, fall: 1"),
 		CHECK("type: tcp, hold-down: 0s"), CHECK("type: tcp, max-down: 0%"),
@@ -649,10 +650,17 @@ static const struct mistake mistakes[] = {
 	  "f:3:41: check: expected the key \"type\", which is missing" },
 	{ VIPS CHECK("http: /healthz"), "f:3:41: check: expected the key \"type\", which is "
 	  "missing\nf:3:43: unknown key \"http\" in check; expected one of: type, port, path, "
-	  "host, status, verify, ca, send, body, interval, timeout, jitter, rise, fall, hold-down, "
-	  "max-down, fail" },
+	  "host, status, verify, ca, send, body, script, interval, timeout, jitter, rise, fall, "
+	  "hold-down, max-down, fail" },
 	{ VIPS CHECK("type: ping"),
-	  "f:3:49: type: expected none, tcp, http, https, udp or icmp, found \"ping\"" },
+	  "f:3:49: type: expected none, tcp, http, https, udp, icmp or script, found \"ping\"" },
+	{ VIPS CHECK("type: script"),
+	  "f:3:41: check: expected the key \"script\": the program to run" },
+	{ VIPS CHECK("type: script, script: a b"),
+	  "f:3:63: script: expected an absolute path and arguments, with blanks between them, at "
+	  "most 32 of them with 1023 printable ASCII characters, found \"a b\"" },
+	{ VIPS CHECK("type: tcp, script: /a"),
+	  "f:3:41: check: a check of type tcp has no key \"script\"" },
 	{ VIPS CHECK("type: icmp, port: 7"),
 	  "f:3:41: check: a check of type icmp has no key \"port\"" },
 	{ VIPS CHECK("type: tcp, port: 0"),

@@ -208,6 +208,7 @@ static const struct wm_probe probe = {
 		.type = WM_CHECK_HTTP, .port = 65535, .path = (char *)"/a?\"b\"",
 		.host = (char *)"h",
 		.ca = (char *)"/ca", .send = (char *)"\\x00", .verify = true,
+		.script = (char *)"/a b",
 		.status_min = 200, .status_max = 204, .body = (char *)"\xc3\xa4\\",
 		.interval_ns = 3600 * SECOND, .timeout_ns = SECOND, .jitter = 7, .rise = 2,
 		.fall = 3, .hold_ns = 4,
@@ -237,7 +238,7 @@ static void test_requests_come_through(void **state)
 	(void)state;
 	check_request(&probe);
 	least.check.path = least.check.host = least.check.body = NULL;
-	least.check.ca = least.check.send = NULL;
+	least.check.ca = least.check.send = least.check.script = NULL;
 	least.check.verify = false;
 	least.check.type = WM_CHECK_TCP;
 	least.check.status_min = least.check.status_max = 0;
@@ -248,7 +249,7 @@ static void test_requests_come_through(void **state)
 
 static void test_the_longest_request_fits(void **state)
 {
-	char path[1024], host[254], body[256], ca[4096], sent[2048], *line;
+	char path[1024], host[254], body[256], ca[4096], sent[2048], script[1024], *line;
 	struct wm_probe p = probe;
 
 	(void)state;
@@ -257,9 +258,11 @@ static void test_the_longest_request_fits(void **state)
 	memset(body, 1, 255);
 	memset(ca, 1, 4095);
 	memset(sent, '\\', 2047);
-	path[1023] = host[253] = body[255] = ca[4095] = sent[2047] = '\0';
+	memset(script, '"', 1023);
+	path[1023] = host[253] = body[255] = ca[4095] = sent[2047] = script[1023] = '\0';
 	p.check.ca = ca;
 	p.check.send = sent;
+	p.check.script = script;
 	p.check.path = path;
 	p.check.host = host;
 	p.check.body = body;

@@ -10,7 +10,8 @@
 #include "config_inside.h"
 #include "units.h"
 
-enum { HOST_MAX = 253, PATH_MAX_BYTES = 1023, BODY_MAX = 255, SEND_MAX_TEXT = 2047 };
+enum { HOST_MAX = 253, PATH_MAX_BYTES = 1023, BODY_MAX = 255, SEND_MAX_TEXT = 2047,
+	SCRIPT_MAX = 1023 };
 
 #define MS 1000000ull
 #define SECOND (1000 * MS)
@@ -88,6 +89,37 @@ static void read_send(struct wm_reader *r, const struct wm_key *key, const yaml_
 		wm_read__copy(r, text, into);
 	else
 		wm_read__expected(r, key, value, "%s, 1 to %d of them", what, WM_CHECK_SEND_MAX);
+}
+
+static size_t count_words(const char *text)
+{
+	size_t n = 0;
+
+	for (; *text; text += strcspn(text, " ")) {
+		text += strspn(text, " ");
+		n += *text != '\0';
+	}
+	return n;
+}
+
+static void read_script(struct wm_reader *r, const struct wm_key *key, const yaml_node_t *value,
+			void *into)
+{
+	static const char what[] = "an absolute path and arguments, with blanks between them";
+	const char *text = wm_read__scalar(r, key, value, what);
+	bool good = text && *text == '/' && strlen(text) <= key->max &&
+		    count_words(text) <= WM_CHECK_SCRIPT_WORDS;
+
+	if (!text)
+		return;
+	for (const char *p = text; *p; p++)
+		good = good && *p >= ' ' && *p <= '~';
+	if (good)
+		wm_read__copy(r, text, into);
+	else
+		wm_read__expected(r, key, value, "%s, at most %d of them with %llu printable ASCII "
+				  "characters", what, WM_CHECK_SCRIPT_WORDS,
+				  (unsigned long long)key->max);
 }
 
 /* "200" or "200-399" */
@@ -187,6 +219,7 @@ static const struct wm_key_type path_type = { read_path, WM_TEXT };
 static const struct wm_key_type host_type = { read_host, WM_TEXT };
 static const struct wm_key_type body_type = { read_body, WM_TEXT };
 static const struct wm_key_type send_type = { read_send, WM_TEXT };
+static const struct wm_key_type script_type = { read_script, WM_TEXT };
 static const struct wm_key_type status_type = {
 	read_status, NULL, print_status, same_status, no_status,
 };
@@ -208,6 +241,7 @@ const struct wm_key wm_config_check_keys[] = {
 	{ "ca", &wm_config_path, OF(ca), .max = 4095 },
 	{ "send", &send_type, OF(send), .max = SEND_MAX_TEXT },
 	{ "body", &body_type, OF(body), .max = BODY_MAX },
+	{ "script", &script_type, OF(script), .max = SCRIPT_MAX },
 	{ "interval", &wm_key_duration, OF(interval_ns), 5 * SECOND, .min = 100 * MS,
 	  .max = 60 * MINUTE },
 	{ "timeout", &wm_key_duration, OF(timeout_ns), 2 * SECOND, .min = 10 * MS,
@@ -244,6 +278,7 @@ static void check_types(struct wm_reader *r, const yaml_node_t *node,
 		{ "ca", check->ca, 1 << WM_CHECK_HTTPS },
 		{ "send", check->send, 1 << WM_CHECK_UDP },
 		{ "body", check->body, HTTP | 1 << WM_CHECK_UDP },
+		{ "script", check->script, 1 << WM_CHECK_SCRIPT },
 	};
 
 	for (size_t i = 0; i < sizeof(keys) / sizeof(*keys) && check->type; i++)
@@ -253,6 +288,8 @@ static void check_types(struct wm_reader *r, const yaml_node_t *node,
 	if (check->type == WM_CHECK_UDP && !check->send)
 		wm_read__error(r, node, "check: expected the key \"send\": a server answers a "
 			       "datagram");
+	if (check->type == WM_CHECK_SCRIPT && !check->script)
+		wm_read__error(r, node, "check: expected the key \"script\": the program to run");
 	if (check->type == WM_CHECK_HTTPS && check->host && strpbrk(check->host, ":["))
 		wm_read__error(r, node, "check: host: expected the name in a certificate, without "
 			       "a port, found \"%s\"", check->host);

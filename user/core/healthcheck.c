@@ -5,14 +5,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *const wm_check_words[] = { "none", "tcp", "http", "https", "udp", "icmp", NULL };
+const char *const wm_check_words[] = {
+	"none", "tcp", "http", "https", "udp", "icmp", "script", NULL,
+};
 const char *const wm_health_words[] = { "unchecked", "up", "down", NULL };
 
 /* --- checks --- */
 
 bool wm_check__needs_port(const struct wm_check *check)
 {
-	return check->type != WM_CHECK_NONE && check->type != WM_CHECK_ICMP;
+	return check->type != WM_CHECK_NONE && check->type != WM_CHECK_ICMP &&
+	       check->type != WM_CHECK_SCRIPT;
 }
 
 void wm_check__clear(struct wm_check *check)
@@ -22,7 +25,9 @@ void wm_check__clear(struct wm_check *check)
 	free(check->ca);
 	free(check->send);
 	free(check->body);
+	free(check->script);
 	check->path = check->host = check->ca = check->send = check->body = NULL;
+	check->script = NULL;
 }
 
 static int copy_text(char **to, const char *from)
@@ -41,6 +46,7 @@ int wm_check__copy(struct wm_check *to, const struct wm_check *from)
 	ret |= copy_text(&to->ca, from->ca);
 	ret |= copy_text(&to->send, from->send);
 	ret |= copy_text(&to->body, from->body);
+	ret |= copy_text(&to->script, from->script);
 	if (ret)
 		wm_check__clear(to);
 	return ret;
@@ -55,6 +61,7 @@ bool wm_check__same(const struct wm_check *a, const struct wm_check *b)
 {
 	return a->type == b->type && a->port == b->port && same_text(a->path, b->path) &&
 	       same_text(a->host, b->host) && same_text(a->body, b->body) &&
+	       same_text(a->script, b->script) &&
 	       a->verify == b->verify && same_text(a->ca, b->ca) && same_text(a->send, b->send) &&
 	       a->status_min == b->status_min && a->status_max == b->status_max &&
 	       a->interval_ns == b->interval_ns && a->timeout_ns == b->timeout_ns &&

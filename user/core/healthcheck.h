@@ -12,6 +12,7 @@
 
 enum wm_check_type {
 	WM_CHECK_NONE, WM_CHECK_TCP, WM_CHECK_HTTP, WM_CHECK_HTTPS, WM_CHECK_UDP, WM_CHECK_ICMP,
+	WM_CHECK_SCRIPT,
 };
 /* How files and messages spell them, by value; NULL at the end. */
 extern const char *const wm_check_words[];
@@ -37,6 +38,7 @@ struct wm_check {
 
 	char *send;       /* of UDP: what to send, see wm_check__unescape() */
 	char *body;       /* a text that the answer has to contain; NULL: any will do */
+	char *script;     /* program and arguments, by blanks */
 	uint64_t interval_ns, timeout_ns; /* the timeout is not longer than the interval */
 	uint32_t jitter;  /* percent of the interval, by which it is longer or shorter */
 	uint32_t rise, fall; /* results in a row that make a real up, and down */
@@ -48,6 +50,7 @@ struct wm_check {
 enum { WM_CHECK_STATUS_MIN = 200, WM_CHECK_STATUS_MAX = 399 }; /* unless given */
 
 enum { WM_CHECK_SEND_MAX = 512 }; /* bytes of a datagram */
+enum { WM_CHECK_SCRIPT_WORDS = 32 }; /* the program's included */
 
 /* `text` with \xNN, \n, \r, \t and \\ as the bytes that they mean, in `to`, which has
  * WM_CHECK_SEND_MAX bytes. How many they are, or -EINVAL: another backslash, too many, none. */

@@ -19,6 +19,7 @@
 #include "privileges.h"
 #include "run.h"
 #include "stdfd.h"
+#include "supervise.h"
 
 enum {
 	MOST = 4096,    /* runs at the same time: 10,000 servers that hang are asked every 5 s */
@@ -90,6 +91,8 @@ int main(int argc, char **argv)
 	struct wm_err err = {};
 
 	wm_stdfd__hold();
+	if (argc > 1 && !strcmp(argv[1], WM_SUPERVISE))
+		return wm_supervise(argc, argv);
 	if (argc > 1 && !strcmp(argv[1], "--version")) {
 		puts("waymark-health " WM_VERSION);
 		return 0;
@@ -102,6 +105,7 @@ int main(int argc, char **argv)
 	signal(SIGINT, SIG_IGN);
 	signal(SIGTERM, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
+	signal(SIGCHLD, SIG_IGN); /* nobody waits for those who supervise scripts */
 	wm_log__init("waymark-health", WM_LOG_INFO);
 	ret = prepare(raw, &err);
 	wm_log__never_wait();

@@ -19,6 +19,7 @@ static const struct wm_run_ops *const ops[] = {
 	[WM_CHECK_HTTPS] = &wm_run_http,
 	[WM_CHECK_UDP] = &wm_run_udp,
 	[WM_CHECK_ICMP] = &wm_run_icmp,
+	[WM_CHECK_SCRIPT] = &wm_run_script,
 };
 
 static const struct wm_run_ops *ops_of(const struct wm_run *run)

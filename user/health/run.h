@@ -7,6 +7,7 @@
 #ifndef WM_RUN_H
 #define WM_RUN_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/socket.h>
 #include <systemd/sd-event.h>
@@ -43,6 +44,7 @@ struct wm_run {
 	struct wm_web_request *request;
 	uint64_t token; /* of an echo request */
 	uint32_t slot;  /* one more than its place among those by raw sockets; 0: none */
+	bool script;    /* one is under way */
 };
 
 void wm_run__start(struct wm_run *run);
@@ -72,7 +74,8 @@ struct wm_run_ops {
 	const char *lacks; /* if nothing came in time: "no answer" */
 };
 
-extern const struct wm_run_ops wm_run_tcp, wm_run_http, wm_run_udp, wm_run_icmp;
+extern const struct wm_run_ops wm_run_tcp, wm_run_http, wm_run_udp, wm_run_icmp,
+	wm_run_script;
 
 /* What all runs of HTTP share. 0 or -errno. */
 int wm_web__new(struct wm_web **web, sd_event *event);

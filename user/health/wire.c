@@ -23,12 +23,12 @@ static json_t *probe_object(const struct wm_probe *p)
 	const struct wm_check *c = &p->check;
 	char address[WM_ADDR_TEXT];
 
-	return json_pack("{sI ss ss si ss* ss* si si sb ss* ss* ss* sI sI si si si sI ss}",
+	return json_pack("{sI ss ss si ss* ss* si si sb ss* ss* ss* ss* sI sI si si si sI ss}",
 			 "id", (json_int_t)p->id, "address", wm_addr__format(&p->address, address),
 			 "type", wm_check_words[c->type], "port", c->port, "path", c->path, "host",
 			 c->host, "status_min", c->status_min, "status_max", c->status_max,
 			 "verify", (int)c->verify, "ca", c->ca, "send", c->send, "body", c->body,
-			 "interval", (json_int_t)c->interval_ns, "timeout",
+			 "script", c->script, "interval", (json_int_t)c->interval_ns, "timeout",
 			 (json_int_t)c->timeout_ns, "jitter", c->jitter, "rise", c->rise, "fall",
 			 c->fall, "hold", (json_int_t)c->hold_ns, "state",
 			 wm_health_words[p->state]);
@@ -55,7 +55,7 @@ char *wm_wire__request(enum wm_wire what, const struct wm_probe *probe)
 
 /* What unpacking borrows from the object. */
 struct texts {
-	const char *address, *type, *path, *host, *ca, *send, *body, *state;
+	const char *address, *type, *path, *host, *ca, *send, *body, *script, *state;
 };
 
 static bool unpack_probe(json_t *o, struct wm_probe *p, struct texts *t)
@@ -64,11 +64,12 @@ static bool unpack_probe(json_t *o, struct wm_probe *p, struct texts *t)
 	struct wm_check *c = &p->check;
 	int port, status_min, status_max, jitter, rise, fall, verify;
 
-	if (json_unpack(o, "{sI ss ss si s?s s?s si si sb s?s s?s s?s sI sI si si si sI ss !}",
+	if (json_unpack(o, "{sI ss ss si s?s s?s si si sb s?s s?s s?s s?s sI sI si si si sI ss !}",
 			"id", &id, "address", &t->address, "type", &t->type, "port", &port,
 			"path", &t->path, "host", &t->host, "status_min", &status_min,
 			"status_max", &status_max, "verify", &verify, "ca", &t->ca,
-			"send", &t->send, "body", &t->body, "interval", &interval,
+			"send", &t->send, "body", &t->body, "script", &t->script,
+			"interval", &interval,
 			"timeout", &timeout, "jitter", &jitter, "rise", &rise, "fall", &fall,
 			"hold", &hold, "state", &t->state))
 		return false;
@@ -97,6 +98,7 @@ static int parse_probe(json_t *o, struct wm_probe *p)
 	state = find_word(wm_health_words, t.state);
 	p->check.type = type < 0 ? WM_CHECK_NONE : type;
 	if (type < 1 || state < 0 || wm_addr__parse(t.address, &p->address) ||
+	    (type == WM_CHECK_SCRIPT && !t.script) ||
 	    (wm_check__needs_port(&p->check) && !p->check.port))
 		return -EINVAL;
 	p->state = state;
@@ -106,6 +108,7 @@ static int parse_probe(json_t *o, struct wm_probe *p)
 	texts.ca = (char *)t.ca;
 	texts.send = (char *)t.send;
 	texts.body = (char *)t.body;
+	texts.script = (char *)t.script;
 	return wm_check__copy(&p->check, &texts) ? -ENOMEM : WM_WIRE_PROBE;
 }
 
