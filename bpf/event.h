@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Events to the daemon, through one ring buffer. A lost one only means that a
+ * Events to the daemon, through one ring buffer, or a perf buffer for each CPU where the
+ * program was loaded for that. A lost one only means that a
  * flow is promoted later: the flow table names a proven flow again every tick.
  * The budget bounds what a flood of new flows can cost; it is for promotions
  * alone.
  *
- * A wakeup costs some 12 us, so nobody is woken before the ring is half full;
- * the daemon looks in on a timer.
+ * A wakeup costs some 12 us, so nobody is woken before the ring is half full (of a perf
+ * buffer the daemon asked the kernel for that); the daemon looks in on a timer.
  */
 #ifndef WM_BPF_EVENT_H
 #define WM_BPF_EVENT_H
@@ -48,9 +49,20 @@ static __always_inline __u64 event_wakeup(void)
 		       BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
 }
 
+/* 0, or an error: there is no room, or (perf) nobody who reads. The context is read here, so
+ * that packets without an event do not carry it along. */
+static __always_inline long event_send(struct xdp_md *const *ctx, struct wm_event *event)
+{
+	if (__builtin_expect(wm_params.perf_events, 0))
+		return bpf_perf_event_output(*ctx, &wm_perf, BPF_F_CURRENT_CPU, event,
+					     sizeof(*event));
+	return bpf_ringbuf_output(&wm_events, event, sizeof(*event), event_wakeup());
+}
+
 /* false: the daemon will not hear of it. */
-static __always_inline bool event_raise(struct wm_cpu_stats *stats, __u32 type,
-					const struct packet *p, __u64 hash, __u32 mark, __u64 tick)
+static __always_inline bool event_raise(struct xdp_md *const *ctx, struct wm_cpu_stats *stats,
+					__u32 type, const struct packet *p, __u64 hash, __u32 mark,
+					__u64 tick)
 {
 	struct wm_event event = { .type = type, .mark = mark, .hash = hash };
 
@@ -61,7 +73,7 @@ static __always_inline bool event_raise(struct wm_cpu_stats *stats, __u32 type,
 		return false;
 	}
 	event_flow(&event.flow, p);
-	if (bpf_ringbuf_output(&wm_events, &event, sizeof(event), event_wakeup())) {
+	if (event_send(ctx, &event)) {
 		count(stats, WM_C_EVENT_LOST);
 		return false;
 	}

@@ -332,8 +332,8 @@ static __always_inline void flow_rewrite(struct flow *f, __u32 state)
 
 /* A packet of a known flow goes by: count it, age it, and tell the daemon what
  * it has to know. Writes only if something changed. */
-static __always_inline void flow_hit(struct flow *f, const struct packet *p,
-				     const struct wm_vip *vip, __u32 mark,
+static __always_inline void flow_hit(struct xdp_md *const *ctx, struct flow *f,
+				     const struct packet *p, const struct wm_vip *vip, __u32 mark,
 				     struct wm_cpu_stats *stats)
 {
 	__u32 threshold = promote_after(vip), state = wm_flow_state(f->entry);
@@ -343,7 +343,7 @@ static __always_inline void flow_hit(struct flow *f, const struct packet *p,
 	/* First the state, or the daemon would find the old one. */
 	if (new_tick || step.next != state)
 		flow_rewrite(f, step.next);
-	if (!step.event || event_raise(stats, step.event, p, f->hash, mark, f->tick))
+	if (!step.event || event_raise(ctx, stats, step.event, p, f->hash, mark, f->tick))
 		return;
 	/* Nobody heard of it, so there will be no rule: tried again next tick. */
 	if (step.event == WM_EVENT_PROMOTE && state != WM_FLOW_PROMOTED)
@@ -356,8 +356,8 @@ static __always_inline void flow_hit(struct flow *f, const struct packet *p,
  * the packet with which the flow began. NULL: a connection begins, the ring decides: also
  * where the destination is away, since what is asked of it once more it will not answer.
  */
-static __always_inline struct wm_dest *flow_syn(struct flow *f, const struct packet *p,
-						const struct wm_vip *vip,
+static __always_inline struct wm_dest *flow_syn(struct xdp_md *const *ctx, struct flow *f,
+						const struct packet *p, const struct wm_vip *vip,
 						struct wm_cpu_stats *stats)
 {
 	__u32 state = wm_flow_state(f->entry), age = entry_age(f->entry, f->tick);
@@ -374,7 +374,7 @@ static __always_inline struct wm_dest *flow_syn(struct flow *f, const struct pac
 	/* The next connection: it has to do without the last one's rule, so that the one
 	 * after it is free to go where the ring says. */
 	if (state == WM_FLOW_CLOSING || late)
-		event_raise(stats, WM_EVENT_CLOSE, p, f->hash, dest->mark, f->tick);
+		event_raise(ctx, stats, WM_EVENT_CLOSE, p, f->hash, dest->mark, f->tick);
 	return dest;
 }
 

@@ -35,6 +35,14 @@ struct {
 	__uint(max_entries, WM_EVENTS_BYTES_DEFAULT);
 } wm_events SEC(".maps");
 
+/* The same by perf buffers, of use if wm_params.perf_events. Their reader enters them. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERF_EVENT_ARRAY);
+	__uint(max_entries, WM_CPUS_DEFAULT);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(__u32));
+} wm_perf SEC(".maps");
+
 /* The sockets of local consumers, by wm_xsk_key(). */
 struct {
 	__uint(type, BPF_MAP_TYPE_XSKMAP);

@@ -85,7 +85,7 @@ static __always_inline struct wm_dest *pick(struct pkt_ctx *w, const struct pack
 static __always_inline int choose_syn(struct pkt_ctx *w, struct flow *f, const struct packet *p,
 				      const struct wm_vip *vip, struct wm_dest **dest)
 {
-	*dest = flow_syn(f, p, vip, w->stats);
+	*dest = flow_syn(&w->ctx, f, p, vip, w->stats);
 	if (*dest) {
 		w->dest = entry_dest(f->entry);
 		return WM_C_TX_SYN;
@@ -129,7 +129,7 @@ static __always_inline int choose(struct pkt_ctx *w, struct flow *f, const struc
 	*dest = known(w, f, p, vip);
 	if (*dest) {
 		w->dest = entry_dest(f->entry);
-		flow_hit(f, p, vip, (*dest)->mark, w->stats);
+		flow_hit(&w->ctx, f, p, vip, (*dest)->mark, w->stats);
 		return WM_C_TX_HIT;
 	}
 	*dest = pick(w, p, vip);

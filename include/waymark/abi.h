@@ -40,6 +40,7 @@
 #define WM_MAP_STATS "waymark.bss"
 #define WM_MAP_DEST_STATS "wm_dest_stats"
 #define WM_MAP_EVENTS "wm_events"
+#define WM_MAP_PERF "wm_perf"
 #define WM_MAP_LOCATIONS "wm_locations"
 #define WM_MAP_XSKS "wm_xsks"
 
@@ -140,7 +141,8 @@ struct wm_params {
 	__u32 locations;
 	/* Not 0: the mac lane is on, and source addresses with this prefix carry marks. */
 	__u32 mac_prefix;
-	__u32 pad[6];
+	__u32 perf_events; /* not 0: events go through wm_perf, not wm_events */
+	__u32 pad[5];
 };
 
 enum wm_ctl_flags {

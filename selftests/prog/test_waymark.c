@@ -11,6 +11,7 @@
 #include <netinet/in.h>
 #include <setjmp.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -90,11 +91,18 @@ static void publish(void)
 	prog_publish(dp, vips, sizeof(vips) / sizeof(*vips));
 }
 
-static int setup_lane(bool mac)
+/* How tests are set up. */
+static struct {
+	bool perf;
+} how;
+
+static int setup_with(bool mac, bool perf)
 {
 	const struct wm_dp_options options = {
-		.dest_bits = BITS, .flow_buckets = 64, .mac_lane = mac,
+		.dest_bits = BITS, .flow_buckets = 64, .mac_lane = mac, .perf_events = perf,
 	};
+
+	how.perf = perf;
 
 	dp = prog_open(&options);
 	if (!dp)
@@ -109,13 +117,19 @@ static int setup_lane(bool mac)
 static int setup(void **state)
 {
 	(void)state;
-	return setup_lane(false);
+	return setup_with(false, false);
 }
 
 static int setup_mac(void **state)
 {
 	(void)state;
-	return setup_lane(true);
+	return setup_with(true, false);
+}
+
+static int setup_perf(void **state)
+{
+	(void)state;
+	return setup_with(false, true);
 }
 
 static int teardown(void **state)
@@ -1060,14 +1074,31 @@ static bool readable(int fd, int ms)
 	return poll(&p, 1, ms) == 1;
 }
 
-static void a_full_event_ring_wakes_then_loses_and_costs_no_packet(void **state)
+/* Each CPU has a perf buffer of its own. */
+static void stay_on_this_cpu(cpu_set_t *before)
 {
-	const struct wm_dp_options options = { .dest_bits = BITS, .flow_buckets = 2048, .cpus = 1 };
-	const int fit = WM_EVENTS_BYTES_A_CPU / (sizeof(struct wm_event) + 8) - 1;
+	cpu_set_t one;
+
+	assert_int_equal(sched_getaffinity(0, sizeof(*before), before), 0);
+	CPU_ZERO(&one);
+	CPU_SET(sched_getcpu(), &one);
+	assert_int_equal(sched_setaffinity(0, sizeof(one), &one), 0);
+}
+
+static void full_events_wake_then_are_lost_and_cost_no_packet(void **state)
+{
+	const struct wm_dp_options options = {
+		.dest_bits = BITS, .flow_buckets = 2048, .cpus = 1, .perf_events = how.perf,
+	};
+	/* The ring keeps one record free, a perf buffer a byte; the latter's have a length. */
+	const int fit = how.perf ? (WM_EVENTS_BYTES_A_CPU - 1) / (sizeof(struct wm_event) + 16) :
+				   WM_EVENTS_BYTES_A_CPU / (sizeof(struct wm_event) + 8) - 1;
 	struct packet_spec spec = { THREE, .flags = ACK };
 	struct wm_err err = {};
+	cpu_set_t before;
 
 	prog_need_root();
+	stay_on_this_cpu(&before);
 	teardown(state);
 	assert_int_equal(wm_dp__open(&dp, &options, &err), 0);
 	put_dests();
@@ -1086,6 +1117,31 @@ static void a_full_event_ring_wakes_then_loses_and_costs_no_packet(void **state)
 	prog_expect_counters(dp, (int[]){ WM_C_TX_HIT, WM_C_EVENT_LOST, -1 }, "ring full");
 	assert_int_equal(wm_dp__events_consume(dp), fit);
 	assert_int_equal(events(), 0);
+	spec.sport = 998;
+	send_three(&spec);
+	send_three(&spec);
+	assert_int_equal(events(), 1);
+	assert_int_equal(sched_setaffinity(0, sizeof(before), &before), 0);
+}
+
+/* A perf buffer is its reader's: before and after there is none. */
+static void without_a_reader_perf_events_are_lost(void **state)
+{
+	struct packet_spec spec = { THREE, .flags = ACK };
+
+	(void)state;
+	prog_need_root();
+	for (int i = 1; i < N; i++)
+		send_three(&spec);
+	prog_expect_counters(dp, NULL, "");
+	send_three(&spec);
+	prog_expect_counters(dp, (int[]){ WM_C_TX_HIT, WM_C_EVENT_LOST, -1 }, "no reader");
+	listen_to_events();
+	assert_int_equal(events(), 0);
+	spec.sport = 998;
+	for (int i = 0; i < N; i++)
+		send_three(&spec);
+	assert_int_equal(events(), 1);
 }
 
 static void the_end_of_a_proven_flow_is_named_once(void **state)
@@ -1846,12 +1902,14 @@ static void noise_never_confuses_the_program(void **state)
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define TEST_PERF(f) { #f ", events by perf", f, setup_perf, teardown, NULL }
 #define TEST_MAC(f) { #f ", marks in source addresses", f, setup_mac, teardown, NULL }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(single_packets),
+		TEST_PERF(single_packets),
 		TEST_MAC(single_packets),
 		TEST(the_stack_gets_nothing_of_a_vip),
 		TEST(addresses_are_no_vips),
@@ -1868,23 +1926,35 @@ int main(void)
 		TEST(a_flow_whose_real_is_gone_moves),
 		TEST(an_entry_never_leads_to_another_vip),
 		TEST(the_nth_packet_raises_one_event),
+		TEST_PERF(the_nth_packet_raises_one_event),
 		TEST(a_proven_flow_is_named_again_next_tick),
+		TEST_PERF(a_proven_flow_is_named_again_next_tick),
 		TEST(ipv6_events_carry_whole_addresses),
+		TEST_PERF(ipv6_events_carry_whole_addresses),
 		TEST(no_events_without_a_threshold),
+		TEST_PERF(no_events_without_a_threshold),
 		TEST(the_event_budget_holds_back_promotions_only),
+		TEST_PERF(the_event_budget_holds_back_promotions_only),
 		TEST(an_event_waits_for_its_reader),
-		TEST(a_full_event_ring_wakes_then_loses_and_costs_no_packet),
+		TEST(full_events_wake_then_are_lost_and_cost_no_packet),
+		TEST_PERF(full_events_wake_then_are_lost_and_cost_no_packet),
+		TEST_PERF(without_a_reader_perf_events_are_lost),
 		TEST(the_end_of_a_proven_flow_is_named_once),
+		TEST_PERF(the_end_of_a_proven_flow_is_named_once),
 		TEST(the_end_of_a_short_flow_is_not_named),
+		TEST_PERF(the_end_of_a_short_flow_is_not_named),
 		TEST(a_syn_after_the_end_asks_the_ring),
 		TEST(a_syn_after_the_end_of_a_flow_with_a_rule_waits_for_the_rule),
+		TEST_PERF(a_syn_after_the_end_of_a_flow_with_a_rule_waits_for_the_rule),
 		TEST(a_duplicate_syn_moves_nothing),
+		TEST_PERF(a_duplicate_syn_moves_nothing),
 		TEST(a_syn_leaves_a_real_that_is_away),
 		TEST(a_syn_of_a_flow_with_a_rule_stays_also_then),
 		TEST(an_entry_of_the_next_tick_is_young),
 		TEST(a_syn_too_late_for_a_duplicate_begins_a_connection),
 		TEST(a_flow_with_a_rule_stays_whatever_the_threshold_is),
 		TEST(an_event_that_nobody_hears_promotes_nothing),
+		TEST_PERF(an_event_that_nobody_hears_promotes_nothing),
 		TEST(a_flow_keeps_its_real_when_a_narrower_vip_appears),
 		TEST(udp_with_a_rule_is_never_idle),
 		TEST(a_rule_keeps_its_entry),
@@ -1900,6 +1970,7 @@ int main(void)
 		TEST(too_many_vips_change_nothing),
 		TEST(counters_of_a_destination_add_up),
 		TEST(noise_never_confuses_the_program),
+		TEST_PERF(noise_never_confuses_the_program),
 		TEST_MAC(noise_never_confuses_the_program),
 	};
 

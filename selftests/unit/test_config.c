@@ -224,6 +224,7 @@ static void defaults(void **state)
 	assert_int_equal(c->ring_seed_v6, 512);
 	assert_int_equal(c->offload.backend, WM_BACKEND_AUTO);
 	assert_int_equal(c->offload.lane, WM_LANE_AUTO);
+	assert_int_equal(c->offload.events, WM_EVENTS_RING);
 	assert_int_equal(c->offload.promote_after, 8);
 	assert_int_equal(c->offload.max_rules, 60000);
 	assert_int_equal(c->offload.installs_per_second, 20000);
@@ -422,7 +423,7 @@ static void equal_sees_every_key(void **state)
 		"source: { ipv4: 10.0.0.0/16 }", "source: { ipv6: 'fc00::/96' }", "marks: trusted",
 		"outer-df: copy",
 		"ring-seeds: { ipv4: 1 }", "ring-seeds: { ipv6: 1 }", "offload: { backend: none }",
-		"offload: { lane: mac }",
+		"offload: { lane: mac }", "offload: { events: perf }",
 		"offload: { promote-after: 9 }", "offload: { max-rules: 9 }",
 		"offload: { installs-per-second: 9 }", "offload: { idle: 9s }",
 		"offload: { sim: { pin: /s } }", "flow-table: { flows: 1k }",

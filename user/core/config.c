@@ -41,6 +41,7 @@ enum {
 const char *const wm_attach_words[] = { "keep", "once", NULL };
 const char *const wm_backend_words[] = { "auto", "none", "sim", "flower", "ntuple", NULL };
 const char *const wm_lane_words[] = { "auto", "kfunc", "mac", "meta", NULL };
+const char *const wm_events_words[] = { "ring", "perf", NULL };
 const char *const wm_hash_words[] = { "maglev", "maglev-v1", NULL };
 const char *const wm_marks_words[] = { "checked", "trusted", NULL };
 const char *const wm_outer_df_words[] = { "zero", "copy", NULL };
@@ -345,6 +346,8 @@ static const struct wm_key offload_keys[] = {
 	{ "backend", &wm_key_choice, AT(offload.backend), WM_BACKEND_AUTO,
 	  .words = wm_backend_words, .fixed = RESTART },
 	{ "lane", &wm_key_choice, AT(offload.lane), WM_LANE_AUTO, .words = wm_lane_words,
+	  .fixed = RESTART },
+	{ "events", &wm_key_choice, AT(offload.events), WM_EVENTS_RING, .words = wm_events_words,
 	  .fixed = RESTART },
 	{ "promote-after", &wm_key_count, AT(offload.promote_after), WM_PROMOTE_AFTER_DEFAULT,
 	  .max = WM_PROMOTE_AFTER_MAX },

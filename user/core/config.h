@@ -31,6 +31,10 @@ extern const char *const wm_backend_words[];
 /* How marks come from the NIC to the program. */
 enum wm_lane { WM_LANE_AUTO, WM_LANE_KFUNC, WM_LANE_MAC, WM_LANE_META };
 extern const char *const wm_lane_words[];
+
+/* How the program tells the daemon of flows. */
+enum wm_events_by { WM_EVENTS_RING, WM_EVENTS_PERF };
+extern const char *const wm_events_words[];
 enum wm_hash { WM_HASH_MAGLEV /* Katran's V2 */, WM_HASH_MAGLEV_V1 };
 
 struct wm_config_real {
@@ -95,6 +99,7 @@ struct wm_config {
 	struct {
 		enum wm_backend backend;
 		enum wm_lane lane;
+		enum wm_events_by events;
 		uint32_t promote_after;       /* packets; 0 never */
 		uint32_t max_rules;
 		uint32_t installs_per_second;

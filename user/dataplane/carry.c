@@ -17,7 +17,7 @@
 #include "dp.h"
 
 static const enum wm_dp_map_id shared[] = {
-	DP_FLOWS, DP_STATS, DP_LOCATIONS, DP_EVENTS, DP_XSKS,
+	DP_FLOWS, DP_STATS, DP_LOCATIONS, DP_EVENTS, DP_XSKS, DP_PERF,
 };
 
 bool wm_dp_same_marks(const struct wm_dp *dp, const struct wm_dp *old)

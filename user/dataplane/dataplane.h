@@ -43,6 +43,8 @@ struct wm_dp_options {
 	/* Take marks from source addresses (the mac lane), too. What a fresh program draws for
 	 * that is in its parameters; one that goes on with a running one's flows keeps it. */
 	bool mac_lane;
+	/* Events go through perf buffers, not through the ring buffer. */
+	bool perf_events;
 	/* Never the device-bound program, also where the device has marks for it. */
 	bool no_kfunc;
 	/* Benchmarks: another object file with the same maps and program, and
@@ -265,10 +267,11 @@ uint32_t wm_dp__tick_ns(struct wm_dp *dp, uint64_t *ns);
 /* --- events --- */
 
 /*
- * Events wait in a ring buffer. `fd` becomes readable when it is half full;
+ * Events wait in a ring buffer; of a program with perf_events in a perf buffer for each CPU,
+ * which is there as long as its reader. `fd` becomes readable when it (or one) is half full;
  * between these, call consume on a timer. One reader at a time. Events that found
- * no room are counted by the program (WM_C_EVENT_LOST). consume returns how many
- * events it handed to the hook.
+ * no room, or no buffer, are counted by the program (WM_C_EVENT_LOST). consume returns how
+ * many events it handed to the hook.
  */
 struct wm_dp_event_hooks {
 	void (*event)(void *arg, const struct wm_event *event);

@@ -65,6 +65,7 @@ void wm_dp__close(struct wm_dp *dp)
 	if (!dp)
 		return;
 	ring_buffer__free(dp->events);
+	perf_buffer__free(dp->perf);
 	for (int i = 0; i < DP_MAPS; i++) {
 		if (dp->map[i].memory)
 			munmap(dp->map[i].memory, dp->map[i].length);

@@ -21,6 +21,7 @@ enum wm_dp_map_id {
 	DP_LOCATIONS,
 	DP_EVENTS, /* this and what follows is not mapped into memory */
 	DP_XSKS,
+	DP_PERF,
 	DP_MAPS,
 };
 
@@ -70,7 +71,9 @@ struct wm_dp {
 	enum wm_xdp_mode mode; /* how ports are attached */
 	char *pin;
 	int pin_lock; /* below 0: none */
-	struct ring_buffer *events;
+	struct ring_buffer *events; /* of these two the one that the program writes to */
+	struct perf_buffer *perf;
+	int taken; /* events that one look at the perf buffers gave */
 	struct wm_dp_event_hooks hooks;
 	int clock_fd; /* a program that returns jiffies */
 	uint64_t clock_read_ns; /* when it was asked last */

@@ -32,7 +32,7 @@ const char *const wm_dp_map_names[DP_MAPS] = {
 	[DP_DESTS] = WM_MAP_DESTS,     [DP_FLOWS] = WM_MAP_FLOWS,
 	[DP_STATS] = WM_MAP_STATS,     [DP_DEST_STATS] = WM_MAP_DEST_STATS,
 	[DP_LOCATIONS] = WM_MAP_LOCATIONS, [DP_EVENTS] = WM_MAP_EVENTS,
-	[DP_XSKS] = WM_MAP_XSKS,
+	[DP_XSKS] = WM_MAP_XSKS,       [DP_PERF] = WM_MAP_PERF,
 };
 
 static uint32_t bounded(uint32_t value, uint32_t otherwise, uint32_t low, uint32_t high)
@@ -73,7 +73,7 @@ bool wm_dp_sizes_suit(const struct wm_params *is, const struct wm_dp_options *op
 	decide_sizes(&wanted, options);
 	return is->dest_bits == wanted.dest_bits && is->flow_buckets == wanted.flow_buckets &&
 	       is->vip_bits == wanted.vip_bits && is->rings == wanted.rings &&
-	       is->locations == wanted.locations;
+	       is->locations == wanted.locations && !is->perf_events == !options->perf_events;
 }
 
 bool wm_dp_sizes_hold(const struct wm_params *old, const struct wm_dp_options *options)
@@ -103,6 +103,7 @@ static int set_sizes(struct bpf_object *obj, const struct wm_params *p)
 	rc = rc ?: set_size(obj, DP_DESTS, 1ull << p->dest_bits);
 	rc = rc ?: set_size(obj, DP_FLOWS, p->flow_buckets);
 	rc = rc ?: set_size(obj, DP_EVENTS, events_bytes(p->cpus));
+	rc = rc ?: set_size(obj, DP_PERF, libbpf_num_possible_cpus());
 	rc = rc ?: set_size(obj, DP_LOCATIONS, p->locations ?: 1);
 	return rc ?: set_size(obj, DP_DEST_STATS, (uint64_t)p->cpus << p->dest_bits);
 }
@@ -151,6 +152,7 @@ static int set_globals(const struct wm_dp *dp, struct bpf_object *obj,
 	if (!params || !ctl)
 		return -EINVAL;
 	decide_sizes(params, options);
+	params->perf_events = options->perf_events;
 	ctl->tick_shift = wm_dp_tick_shift();
 	return wm_dp_new_seed((uint64_t *)ctl->flow_seed) ?:
 	       set_mac_prefix(dp, params, options->mac_lane) ?: set_sizes(obj, params);
@@ -416,6 +418,16 @@ int wm_dp_map_of(int prog_fd, const char *name)
 	return n < 0 ? n : -ENOENT;
 }
 
+/* A program from before there were perf buffers goes without; the one that takes its place
+ * around the same maps does not. */
+static void make_perf_map(struct wm_dp *dp)
+{
+	if (dp->map[DP_PERF].fd < 0)
+		dp->map[DP_PERF].fd = bpf_map_create(BPF_MAP_TYPE_PERF_EVENT_ARRAY, WM_MAP_PERF,
+						     sizeof(uint32_t), sizeof(uint32_t),
+						     libbpf_num_possible_cpus(), NULL);
+}
+
 int wm_dp_take_over(struct wm_dp *dp, int prog_fd, struct wm_err *err)
 {
 	uint32_t ids[MAP_IDS], id;
@@ -432,6 +444,7 @@ int wm_dp_take_over(struct wm_dp *dp, int prog_fd, struct wm_err *err)
 			return wm_dp_cannot(err, rc, "cannot open the maps of the running program "
 					    "(id %u)", id);
 	}
+	make_perf_map(dp);
 	for (int i = 0; i < DP_MAPS; i++)
 		if (dp->map[i].fd < 0)
 			return wm_err__set(err, -EBUSY, "program %u is called %s but has no map "

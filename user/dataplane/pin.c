@@ -47,6 +47,7 @@ static const char *const pin_names[DP_MAPS] = {
 	[DP_RINGS] = "rings",   [DP_DESTS] = "dests", [DP_FLOWS] = "flows",
 	[DP_STATS] = "stats",   [DP_DEST_STATS] = "dest_stats", [DP_LOCATIONS] = "locations",
 	[DP_EVENTS] = "events",   [DP_XSKS] = "xsks",
+	[DP_PERF] = "perf",
 };
 
 static bool on_bpf_fs(const char *path)

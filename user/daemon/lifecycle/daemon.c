@@ -203,6 +203,7 @@ static int with_options(struct wm_daemon *d, const struct wm_sizes *sizes,
 		.mode = d->options->mode_given ? d->options->mode : d->running.config->mode,
 		.locations = wm_nic__locations(&d->nic),
 		.mac_lane = wm_nic__mac_lane(&d->nic),
+		.perf_events = d->running.config->offload.events == WM_EVENTS_PERF,
 		.no_kfunc = d->nic.lane == WM_LANE_MAC || d->nic.lane == WM_LANE_META,
 		.dest_bits = sizes->dest_bits,
 		.flow_buckets = sizes->flow_buckets,
@@ -239,6 +240,8 @@ static const char *misfit(const struct wm_daemon *d, const struct wm_sizes *size
 
 	if (!wm_sizes__suffice(is, d->running.config))
 		return "has no room for this file: a larger one";
+	if ((d->running.config->offload.events == WM_EVENTS_PERF) != !!is->perf_events)
+		return "tells of events in another way: one that does as this file says";
 	if (lane && !is->mac_prefix)
 		return "takes no marks from source addresses: one that does";
 	/* That costs each packet a compare, and is no reason to lose flows. */
