@@ -194,10 +194,13 @@ $(BUILD)/fuzz/user/$(1)/%.o: user/$(1)/%.c
 $(BUILD)/fuzz/lib$(1).a: $(patsubst $(BUILD)/user/%,$(BUILD)/fuzz/user/%,$(call objects,$(1)))
 	$$(call say,AR) rm -f $$@ && ar rcs $$@ $$^
 endef
-$(foreach r,$(FUZZ_DIRS),$(eval $(call FUZZ_DIR,$(r))))
+$(foreach r,$(FUZZ_DIRS) health,$(eval $(call FUZZ_DIR,$(r))))
+# Of a program's directory, which has a main() of its own: the part that is meant.
+$(BUILD)/fuzz/fuzz_wire: $(BUILD)/fuzz/user/health/wire.o
 $(FUZZ): $(BUILD)/fuzz/%: selftests/fuzz/%.c $(FUZZ_ARCHIVES)
-	$(call say,FUZZ) $(CLANG) $(FUZZ_CFLAGS) -fsanitize=fuzzer $(foreach r,$(FUZZ_DIRS),-Iuser/$(r)) \
-		-Iselftests/fuzz -MMD -MP -MF $@.d -o $@ $< $(FUZZ_ARCHIVES) $(LIBS) $(SIZE_LIBS)
+	$(call say,FUZZ) $(CLANG) $(FUZZ_CFLAGS) -fsanitize=fuzzer \
+		$(foreach r,$(FUZZ_DIRS) health,-Iuser/$(r)) -Iselftests/fuzz -MMD -MP -MF $@.d -o $@ $< \
+		$(filter %.o,$^) $(FUZZ_ARCHIVES) $(LIBS) $(SIZE_LIBS)
 
 # Benchmarks: the real program inside a driver's loop.
 BENCH := $(BUILD)/selftests/bench/bench
