@@ -404,6 +404,20 @@ static void test_more_is_asked_of_flows(void **state)
 	assert_int_equal(wm_governor__ask(&w->governor), 0);
 }
 
+/* In a full table the heaviest win places by being offered often. */
+static void test_a_full_table_is_no_question_of_the_rate(void **state)
+{
+	struct world *w = *state;
+
+	start(w, 1000);
+	for (int i = 0; i < 10; i++) {
+		for (int k = 0; k < 1000; k++)
+			wm_governor__no_place(&w->governor);
+		offer_fresh(w, 1500);
+	}
+	assert_int_equal(wm_governor__ask(&w->governor), 8);
+}
+
 static void test_nothing_is_taken_in_a_flood(void **state)
 {
 	struct world *w = *state;
@@ -443,6 +457,7 @@ int main(void)
 		T(test_answers_tell_the_rate),
 		T(test_capacity_is_forgotten_in_steps),
 		T(test_more_is_asked_of_flows),
+		T(test_a_full_table_is_no_question_of_the_rate),
 		T(test_nothing_is_taken_in_a_flood),
 	};
 

@@ -244,6 +244,11 @@ bool wm_governor__offer(struct wm_governor *g, uint64_t hash)
 	return !g->flood;
 }
 
+void wm_governor__no_place(struct wm_governor *g)
+{
+	g->placeless++;
+}
+
 static uint64_t per_second(uint64_t n, uint64_t passed)
 {
 	return n * WM_SECOND_NS / passed;
@@ -251,7 +256,8 @@ static uint64_t per_second(uint64_t n, uint64_t passed)
 
 static void weigh_demand(struct wm_governor *g, uint64_t passed)
 {
-	uint64_t demand = per_second((uint64_t)g->fresh + g->repeated, passed);
+	uint64_t offered = (uint64_t)g->fresh + g->repeated;
+	uint64_t demand = per_second(offered - least(offered, g->placeless), passed);
 	uint32_t lowest = g->options.promote_after, pace = g->bucket.per_second;
 
 	if (demand > pace + FEW)
@@ -260,7 +266,7 @@ static void weigh_demand(struct wm_governor *g, uint64_t passed)
 		g->ask = most(g->ask - (g->ask + ASK_LESS - 1) / ASK_LESS, lowest);
 	if (per_second(g->fresh, passed) <= offers(FLOOD_OVER, g))
 		g->flood = false;
-	g->fresh = g->repeated = 0;
+	g->fresh = g->repeated = g->placeless = 0;
 }
 
 /* --- all of it --- */

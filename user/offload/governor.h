@@ -54,7 +54,7 @@ struct wm_governor {
 	uint32_t capacity, step;
 	/* Demand. */
 	uint64_t since; /* the window of a second that is counted now */
-	uint32_t fresh, repeated;
+	uint32_t fresh, repeated, placeless;
 	uint32_t ask;
 	bool flood;
 	uint32_t memory[WM_GOVERNOR_MEMORY];
@@ -94,6 +94,8 @@ void wm_governor__reading(struct wm_governor *governor, uint32_t rules);
 
 /* A flow without a rule is offered; `hash` is its own. May it get one? */
 bool wm_governor__offer(struct wm_governor *governor, uint64_t hash);
+/* One that was taken found no place: it was no question of the rate. */
+void wm_governor__no_place(struct wm_governor *governor);
 
 /* What was learned: installs per second that the NIC manages (0: not known yet), rules that it
  * has room for (WM_GOVERNOR_NO_LIMIT: it has not said); and what follows: installs per second,

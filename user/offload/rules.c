@@ -605,6 +605,7 @@ static void hold_surplus(struct wm_rules *r)
 		return;
 	while (length(r, WM_LIST_QUEUE)) {
 		r->stats.full++;
+		wm_governor__no_place(&r->governor);
 		hold_first(r);
 	}
 }
@@ -1004,6 +1005,12 @@ struct wm_rules *wm_rules__new(const struct wm_offload_ops *ops, struct wm_offlo
 		return NULL;
 	}
 	return r;
+}
+
+void wm_rules__seed(struct wm_rules *r, uint64_t seed)
+{
+	for (int i = 0; i < 4; i++)
+		r->table.seed[i] = (seed + i) * 0x9e3779b97f4a7c15ull;
 }
 
 void wm_rules__free(struct wm_rules *r)

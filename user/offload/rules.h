@@ -85,6 +85,9 @@ struct wm_rules_hooks {
 struct wm_rules *wm_rules__new(const struct wm_offload_ops *ops, struct wm_offload *off,
 			       const struct wm_rules_options *options,
 			       const struct wm_rules_hooks *hooks);
+/* Before the first offer: flows are hashed by this and not by chance, so that what is simulated
+ * comes out the same in every run. */
+void wm_rules__seed(struct wm_rules *rules, uint64_t seed);
 /* After so long without a packet the NIC has no rule of a flow, if all goes well: the idle
  * time, until it is noticed, and some more for a NIC in a hurry. */
 uint64_t wm_rules__gone_after_ns(uint64_t idle_ns);

@@ -330,6 +330,8 @@ static void tick(struct wm_replay *r)
 
 	wm_card__set_time(r->card, r->now);
 	next = wm_rules__tick(r->rules, r->now);
+	if (r->options.rules.promote_after)
+		r->counting.ctl.promote_after = wm_rules__ask(r->rules);
 	wait = next > r->now ? next - r->now : 0;
 	if (wait < WM_RULES_TICK_MIN_NS)
 		wait = WM_RULES_TICK_MIN_NS;
@@ -461,6 +463,7 @@ struct wm_replay *wm_replay__new(const struct wm_replay_options *options, struct
 	r->rules = wm_rules__new(&wm_card_ops, r->card, &options->rules, &hooks);
 	if (!r->rules)
 		goto free_card;
+	wm_rules__seed(r->rules, options->counting.seed);
 	return r;
 free_card:
 	wm_card__free(r->card);

@@ -232,6 +232,7 @@ static struct wm_replay_options replay_of(const struct wm_sizing *o, uint32_t ru
 			.max_rules = scaled(rules, scale),
 			.installs_per_second = scaled(o->installs_per_second, scale),
 			.idle_ns = o->idle_ns,
+			.promote_after = o->promote_after,
 		},
 		.counting = {
 			.flow_buckets = scaled(wm_flow_buckets_for(o->table_flows), scale),
