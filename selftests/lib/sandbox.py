@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """sandbox.py UNIT RUN BPFFS COMMAND...: a command under the restrictions of a systemd unit,
-read from its file, where no systemd is process 1. RUN stands for its RuntimeDirectory and
-BPFFS for /sys/fs/bpf. What restrains waymarkd is applied: capabilities, address families,
+read from its file, where no systemd is process 1. RUN stands for its RuntimeDirectory, a directory
+in it for its StateDirectory, and BPFFS for /sys/fs/bpf. What restrains waymarkd is applied: capabilities, address families,
 namespaces, writable and executable memory, the read-only file system, limits. A key that
 is neither applied nor known to be of no matter here is an error."""
 import ctypes
@@ -50,8 +50,8 @@ def check(done, what):
         raise OSError(ctypes.get_errno(), f"{what}: {os.strerror(ctypes.get_errno())}")
 
 
-def mount(source, target, flags):
-    check(libc.mount(str(source).encode(), str(target).encode(), None, flags, None),
+def mount(source, target, flags, kind=None):
+    check(libc.mount(str(source).encode(), str(target).encode(), kind, flags, None),
           f"mount {target}")
 
 
@@ -67,6 +67,16 @@ def read_only(keep):
             pass  # one mount over another
 
 
+def state_directory(service, stands_for):
+    """In the present mount namespace alone, which sees nothing else of /var/lib."""
+    stands_for.mkdir(mode=int(service.pop("StateDirectoryMode"), 8), exist_ok=True)
+    mount("none", "/var/lib", 0, b"tmpfs")
+    state = Path("/var/lib") / service.pop("StateDirectory")
+    state.mkdir()
+    mount(stands_for, state, MS_BIND)
+    return str(state)
+
+
 def file_system(service, run, bpffs):
     assert service.pop("ProtectSystem") == "strict"
     assert service.pop("ReadWritePaths") == "/sys/fs/bpf"
@@ -76,7 +86,7 @@ def file_system(service, run, bpffs):
     mount("none", "/", MS_REC | MS_PRIVATE)
     mount(run, runtime, MS_BIND)
     mount(bpffs, "/sys/fs/bpf", MS_BIND)
-    read_only({str(runtime)})
+    read_only({str(runtime), state_directory(service, Path(run) / "state")})
 
 
 def filter_calls(service):

@@ -74,7 +74,7 @@ def balancer(net, installed):
     made = Unit(net, local={"name": "echo", "group": "nogroup", "mode": "0660"})
     made.vip("udp4-1-7")["reals"] = [{"local": "echo"}]
     made.vip("tcp4-1-80")["check"] = {"type": "http", "path": "/healthz", "interval": "2s"}
-    for key in ("pin", "control"):
+    for key in ("pin", "control", "state"):
         del made.config[key]  # the unit is for the defaults
     made.config["offload"]["sim"] = {"pin": "/sys/fs/bpf/softnic"}
     made.socket = net.run / "control.sock"
@@ -92,8 +92,12 @@ def test_it_does_everything_under_the_units_restrictions(net, balancer):
     consumer = Consumer(net)
     wait_for(lambda: balancer.ask("xsk", "stats")["connected"], "the consumer")
     prog = balancer.prog_id()
+    out = net.reals[0].address
+    balancer.ask("real", "disable", out, "--vip", "tcp4-1-80")
     balancer.kill()
     balancer.start()
+    assert balancer.rows("tcp4-1-80")[out]["admin"] == "disabled"
+    balancer.ask("real", "enable", out)
     assert balancer.prog_id() == prog and balancer.ask("status")["adopted"] is True
     wait_for(lambda: balancer.ask("xsk", "stats")["connected"], "the consumer to come back")
     net.lb.ip("link set dev eth0 xdp off")
