@@ -436,6 +436,7 @@ def nic_tries(pair):
     code, said, log = nic(pair, "--count", "5000")
     ksft_eq((code, log), (0, ""))
     ksft_in("kfunc", said["lanes"])
+    ksft_in("mac", said["lanes"])
     rows = {row["trial"]: row for row in said["trials"]}
     for row in rows.values():
         print("#", json.dumps(row))
@@ -443,6 +444,9 @@ def nic_tries(pair):
         ksft_true(row["taken"] or row["error"], row["trial"])
     for name in ("pref-11", "pref-12", "tcp", "ipv6", "ipv6-tcp", "16-bits"):
         row = rows[f"mark-{name}"]
+        ksft_eq((row["taken"], row["in_nic"], row["as_sent"]), (True, True, True), name)
+    for name in ("mac-pref-11", "mac-tcp", "mac-ipv6-tcp", "mac-24-bits", "mac-and-mark"):
+        row = rows[name]
         ksft_eq((row["taken"], row["in_nic"], row["as_sent"]), (True, True, True), name)
     ksft_eq(rows["mark-32-bits"]["taken"], False)
     ksft_true(rows["mark-32-bits"]["message"])
@@ -452,6 +456,20 @@ def nic_tries(pair):
     ksft_in("flow table full", fit["message"])
     ksft_eq(len(in_nic(pair)), 1)
     ksft_eq([f["pref"] for f in filters(pair)], [3])
+
+
+def nic_with_one_preference(pair):
+    """As mlx5 without the capability ignore_flow_level."""
+    offload(pair)
+    knob = pair.dut.debugfs("flow_table/pref_max")
+    knob.write_text("1")
+    defer(knob.write_text, "65535")
+    code, said, _ = nic(pair)
+    rows = {row["trial"]: row for row in said["trials"]}
+    ksft_eq(code, 0)
+    for lane in ("mark", "mac"):
+        ksft_eq([pref for pref in (1, 11, 12, 13, 14) if rows[f"{lane}-pref-{pref}"]["taken"]], [1])
+        ksft_in("preference must be 1 to 1", rows[f"{lane}-pref-11"]["message"])
 
 
 def nic_switches_on(pair):
@@ -481,8 +499,8 @@ def main():
         ksft_run([off_is_said, thousand_rules, found_again, replaced, counters, removed,
                   table_full, refused_in_the_middle, mark_too_wide, foreign_mark, foreign_pref,
                   qdisc_taken_away, device_reloaded, device_gone, daemon_promotes,
-                  daemon_without_offload, nic_tries, nic_switches_on,
-                  nic_beside_a_daemon, rate], args=(pair,))
+                  daemon_without_offload, nic_tries, nic_with_one_preference,
+                  nic_switches_on, nic_beside_a_daemon, rate], args=(pair,))
     ksft_exit()
 
 
