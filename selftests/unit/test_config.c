@@ -227,7 +227,7 @@ static void defaults(void **state)
 	assert_int_equal(c->offload.events, WM_EVENTS_RING);
 	assert_int_equal(c->offload.promote_after, 8);
 	assert_int_equal(c->offload.max_rules, 60000);
-	assert_int_equal(c->offload.installs_per_second, 20000);
+	assert_int_equal(c->offload.installs_per_second, 5000);
 	assert_int_equal(c->offload.idle_ns, 15000000000);
 	assert_null(c->offload.sim_pin);
 	assert_int_equal(c->flows, 1000000);
@@ -249,7 +249,7 @@ static void design_example(void **state)
 	static const char text[] =
 		"interface: eth0            # or a list\n"
 		"offload: { backend: auto, lane: auto, promote-after: 8, max-rules: 60000, "
-		"installs-per-second: 20000, idle: 15s }\n"
+		"installs-per-second: 5000, idle: 15s }\n"
 		"flow-table: { flows: 8M, udp-idle: 30s }\n"
 		"gateway: auto              # or a MAC address\n"
 		"metrics: { listen: 127.0.0.1:9550 }\n"

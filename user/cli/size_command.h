@@ -39,7 +39,7 @@
 		{ .name = "rules", .value = "LIST", .kind = KIND_AMOUNTS, \
 		  .help = "sizes of the NIC's table (default 1k,4k,16k,64k)" }, \
 		{ .name = "installs-per-second", .value = "N", .kind = KIND_AMOUNT, \
-		  .help = "rules that the NIC takes per second (default 20k)" }, \
+		  .help = "rules that the NIC takes per second (default 5k)" }, \
 		{ .name = "install-delay", .value = "T", .kind = KIND_DURATION, \
 		  .help = "time until a rule takes effect, up to 4s (default 0s)" }, \
 		{ .name = "promote-after", .value = "N", .kind = KIND_COUNT, \

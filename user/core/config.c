@@ -352,7 +352,7 @@ static const struct wm_key offload_keys[] = {
 	{ "promote-after", &wm_key_count, AT(offload.promote_after), WM_PROMOTE_AFTER_DEFAULT,
 	  .max = WM_PROMOTE_AFTER_MAX },
 	{ "max-rules", &wm_key_count, AT(offload.max_rules), 60000, .min = 1, .max = 1 << 24 },
-	{ "installs-per-second", &wm_key_count, AT(offload.installs_per_second), 20000, .min = 1,
+	{ "installs-per-second", &wm_key_count, AT(offload.installs_per_second), 5000, .min = 1,
 	  .max = 10000000 },
 	{ "idle", &wm_key_duration, AT(offload.idle_ns), 15 * SECOND, .min = 100 * MS,
 	  .max = 1440 * MINUTE },

@@ -54,7 +54,7 @@ void wm_sizing__defaults(struct wm_sizing *o)
 		.idle_ns = 15 * SECOND,
 		.udp_idle_ns = 30 * SECOND,
 		.table_flows = 1000000,
-		.installs_per_second = 20000,
+		.installs_per_second = 5000,
 		.ns_hit = WM_MEASURED_NS_HIT,
 		.ns_marked = WM_MEASURED_NS_MARKED,
 		.n_rules = sizeof(rules) / sizeof(*rules),
