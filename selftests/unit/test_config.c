@@ -658,7 +658,7 @@ static const struct mistake mistakes[] = {
 	{ VIPS CHECK("type: script"),
 	  "f:3:41: check: expected the key \"script\": the program to run" },
 	{ VIPS CHECK("type: script, script: a b"),
-	  "f:3:63: script: expected an absolute path and arguments, with blanks between them, at "
+	  "f:3:65: script: expected an absolute path and arguments, with blanks between them, at "
 	  "most 32 of them with 1023 printable ASCII characters, found \"a b\"" },
 	{ VIPS CHECK("type: tcp, script: /a"),
 	  "f:3:41: check: a check of type tcp has no key \"script\"" },
