@@ -146,7 +146,7 @@ class Namespace:
         self.name, self.role, self.topology = name, role, topology
         self.processes = []
         sh(["ip", "netns", "add", name])
-        # IPv6 addresses are usable at once, and nobody announces anything.
+        # Nobody asks for addresses or announces anything.
         self.sysctl("net.ipv6.conf.default.accept_dad", 0)
         self.sysctl("net.ipv6.conf.default.accept_ra", 0)
         self.sysctl("net.ipv6.conf.default.router_solicitations", 0)
@@ -166,7 +166,12 @@ class Namespace:
         return sh([*self.prefix(), *command], check, timeout, **kwargs)
 
     def ip(self, command, check=True):
-        return sh(["ip", "-n", self.name, *command.split()], check)
+        """An IPv6 address can be bound to when this returns: without `nodad` it is tentative
+        until a worker of the kernel has run, also where nobody is asked (accept_dad)."""
+        words = command.split()
+        if words[0] == "address" and words[1] in ("add", "replace") and ":" in words[2]:
+            words.append("nodad")
+        return sh(["ip", "-n", self.name, *words], check)
 
     def sysctl(self, name, value):
         with self.entered():

@@ -2,6 +2,7 @@
 """Real clients and servers through the balancer: HTTP, UDP, what is not for a VIP."""
 import collections
 import contextlib
+import json
 import socket
 import struct
 import threading
@@ -33,6 +34,13 @@ def family(request):
 @pytest.fixture
 def vip(net, family):
     return (net.vips if family == 4 else net.vips6)[0]
+
+
+def test_addresses_are_never_tentative(net):
+    """Or a server that starts at once could not bind to them."""
+    shown = json.loads(net.reals[0].run("ip -j -6 address show").stdout)
+    nodad = {a["local"] for link in shown for a in link["addr_info"] if a.get("nodad")}
+    assert {net.reals[0].address6, *net.vips6} <= nodad
 
 
 def test_http_requests_reach_every_real(net, vip):

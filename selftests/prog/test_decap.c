@@ -831,7 +831,7 @@ int main(void)
 	write_sysctl("/proc/sys/net/ipv4/ip_forward", "1");
 	write_sysctl("/proc/sys/net/ipv6/conf/all/forwarding", "1");
 	shell("ip link set lo up && ip address add 10.200.2.11/32 dev lo && "
-	      "ip address add fd00:200:2::11/128 dev lo && "
+	      "ip address add fd00:200:2::11/128 dev lo nodad && "
 	      "ip link add wmd0 type veth peer wmd1 && ip link set wmd0 up && "
 	      "ip link set wmd1 up && ip route add 10.200.3.0/24 dev wmd0 && "
 	      "ip route add fd00:200:3::/64 dev wmd0");
