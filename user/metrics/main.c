@@ -16,8 +16,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "channel.h"
 #include "http.h"
+#include "inherited.h"
 #include "lines.h"
 #include "log.h"
 #include "monotonic.h"

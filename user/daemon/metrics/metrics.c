@@ -21,8 +21,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "channel.h"
 #include "child.h"
+#include "inherited.h"
 #include "log.h"
 #include "metrics_say.h"
 #include "monotonic.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /* Between waymarkd and waymark-metrics: descriptors, and what is said on the socket. */
-#ifndef WM_CHANNEL_H
-#define WM_CHANNEL_H
+#ifndef WM_INHERITED_H
+#define WM_INHERITED_H
 
 /* The descriptors that waymark-metrics is started with. */
 enum wm_channel_fd {
