@@ -9,7 +9,22 @@
 #include <cmocka.h>
 
 #include "distance.h"
+#include "words.h"
 #include "xdpmode.h"
+
+static void test_place_in_a_list(void **state)
+{
+	static const char *const words[] = { "up", "down", "", NULL }, *const none[] = { NULL };
+
+	(void)state;
+	assert_int_equal(wm_words__find(words, "up"), 0);
+	assert_int_equal(wm_words__find(words, "down"), 1);
+	assert_int_equal(wm_words__find(words, ""), 2);
+	assert_int_equal(wm_words__find(words, "Up"), -1);
+	assert_int_equal(wm_words__find(words, "dow"), -1);
+	assert_int_equal(wm_words__find(words, NULL), -1);
+	assert_int_equal(wm_words__find(none, "up"), -1);
+}
 
 static void test_distance(void **state)
 {
@@ -58,6 +73,7 @@ static void test_modes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_place_in_a_list),
 		cmocka_unit_test(test_distance),
 		cmocka_unit_test(test_long_words_are_far_from_all),
 		cmocka_unit_test(test_modes),

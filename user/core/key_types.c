@@ -8,6 +8,7 @@
 
 #include "schema.h"
 #include "units.h"
+#include "words.h"
 
 /* --- numbers --- */
 
@@ -105,14 +106,6 @@ static void print_duration(const struct wm_key *key, const void *value, FILE *ou
 
 const struct wm_key_type wm_key_duration = { read_duration, .print = print_duration, WM_NUMBER };
 
-static int find_word(const char *const *words, const char *text)
-{
-	for (int i = 0; words[i]; i++)
-		if (!strcmp(words[i], text))
-			return i;
-	return -1;
-}
-
 static void read_bool(struct wm_reader *r, const struct wm_key *key, const yaml_node_t *value,
 		      void *into)
 {
@@ -122,7 +115,7 @@ static void read_bool(struct wm_reader *r, const struct wm_key *key, const yaml_
 
 	if (!text)
 		return;
-	found = find_word(words, text);
+	found = wm_words__find(words, text);
 	if (found < 0)
 		wm_read__expected(r, key, value, "true or false");
 	else
@@ -150,7 +143,7 @@ static void read_choice(struct wm_reader *r, const struct wm_key *key, const yam
 	text = wm_read__scalar(r, key, value, what);
 	if (!text)
 		return;
-	found = find_word(key->words, text);
+	found = wm_words__find(key->words, text);
 	if (found < 0)
 		wm_read__expected(r, key, value, "%s", what);
 	else

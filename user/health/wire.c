@@ -7,14 +7,7 @@
 #include <string.h>
 
 #include "text.h"
-
-static int find_word(const char *const *words, const char *text)
-{
-	for (int i = 0; text && words[i]; i++)
-		if (!strcmp(words[i], text))
-			return i;
-	return -1;
-}
+#include "words.h"
 
 /* --- requests --- */
 
@@ -94,8 +87,8 @@ static int parse_probe(json_t *o, struct wm_probe *p)
 
 	if (!unpack_probe(o, p, &t))
 		return -EINVAL;
-	type = find_word(wm_check_words, t.type);
-	state = find_word(wm_health_words, t.state);
+	type = wm_words__find(wm_check_words, t.type);
+	state = wm_words__find(wm_health_words, t.state);
 	p->check.type = type < 0 ? WM_CHECK_NONE : type;
 	if (type < 1 || state < 0 || wm_addr__parse(t.address, &p->address) ||
 	    (type == WM_CHECK_SCRIPT && !t.script) ||
@@ -155,7 +148,7 @@ int wm_wire__parse_result(const char *line, size_t len, struct wm_result *r)
 
 	if (o && !json_unpack(o, "{sI ss sb ss% !}", "id", &id, "state", &state, "judged", &judged,
 			      "said", &said, &n)) {
-		found = find_word(wm_health_words, state);
+		found = wm_words__find(wm_health_words, state);
 		if (found >= 0 && id >= 0 && id <= UINT32_MAX) {
 			r->id = id;
 			r->state = found;

@@ -12,6 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "words.h"
+
 enum { FILE_MAX_BYTES = 32 << 20 }; /* 65535 rows take about 12 MiB */
 
 const char *const wm_admin_words[] = { "enabled", "drained", "disabled", NULL };
@@ -172,15 +174,16 @@ static int take_row(struct wm_admin *admin, json_t *row)
 	struct wm_service service;
 	struct wm_addr address;
 	json_int_t since;
+	int state;
 
 	if (json_unpack(row, "{ss ss ss sI !}", "vip", &vip, "real", &real, "state", &word,
 			"since", &since) ||
 	    wm_service__parse(vip, &service) || parse_real(real, &address) || since < 0)
 		return -EINVAL;
-	for (int state = WM_ADMIN_DRAINED; wm_admin_words[state]; state++)
-		if (!strcmp(wm_admin_words[state], word))
-			return wm_admin__set(admin, &service, &address, state, since);
-	return -EINVAL;
+	state = wm_words__find(wm_admin_words, word);
+	if (state < WM_ADMIN_DRAINED)
+		return -EINVAL;
+	return wm_admin__set(admin, &service, &address, state, since);
 }
 
 static int take_rows(struct wm_admin *admin, const json_t *list, const char *path,
